@@ -1,0 +1,184 @@
+"""What a command shows a person: one clear line for an error, quiet progress, tables, and the exit codes.
+
+Progress and notices go to stderr, results to stdout. Off a terminal, progress is silent and tables are plain text.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+if TYPE_CHECKING:
+    import typer
+    from rich.console import Console
+
+__all__ = [
+    "DataWarning",
+    "Exit",
+    "PartialResult",
+    "UserError",
+    "missing_extra",
+    "notice",
+    "print_json",
+    "print_table",
+    "run_app",
+    "track",
+]
+
+T = TypeVar("T")
+
+
+class Exit(IntEnum):
+    """Exit codes, the same in every command."""
+
+    DONE = 0
+    BUG = 1
+    INPUT = 2
+    PARTIAL = 3
+    CHECK_FAILED = 4
+
+
+class UserError(Exception):
+    """The user's input cannot be used; the message is one line that says where, what is wrong and what to do."""
+
+
+class PartialResult(Exception):  # noqa: N818 - it is an outcome, not a mistake
+    """The work stopped early, and what was finished is saved; the message says where."""
+
+
+class DataWarning(UserWarning):
+    """The input is usable but something in it should be known."""
+
+
+def missing_extra(package: str, extra: str, why: str) -> UserError:
+    """The error for a part that is not installed, with the remedy.
+
+    Args:
+        package: distribution name, e.g. ``"ir-shared"``.
+        extra: the extra that brings the part, e.g. ``"lucene"``.
+        why: what needs it, e.g. ``"Lucene retrieval"``.
+    """
+    return UserError(f"{why} needs an extra that is not installed: install {package}[{extra}]")
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A rich console that never invents a width or colours where the output is not a terminal."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, soft_wrap=True, highlight=False)
+
+
+def notice(message: str) -> None:
+    """Prints one line of information on stderr."""
+    print(message, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def print_json(document: object) -> None:
+    """Prints a result as JSON on stdout; NaN and infinities become null, which JSON can hold."""
+    from ir_shared.run_dir import to_jsonable
+
+    print(json.dumps(to_jsonable(document), indent=2, ensure_ascii=False, allow_nan=False))  # noqa: T201
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, left: int = 1) -> None:
+    """Prints a table on stdout: rich on a terminal, aligned plain text elsewhere.
+
+    Args:
+        title: the line above the table.
+        columns: the heads.
+        rows: cells; floats are printed to three decimals, None as a dash.
+        left: how many leading columns are text (left-aligned); the others are right-aligned.
+    """
+    cells = [[_cell(value) for value in row] for row in rows]
+    if sys.stdout.isatty():
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(title=title, title_justify="left", header_style="bold")
+        for i, column in enumerate(columns):
+            table.add_column(column, justify="left" if i < left else "right")
+        for row in cells:
+            table.add_row(*(Text(cell) for cell in row))
+        console().print(table)
+        return
+    widths = [max(len(column), *(len(row[i]) for row in cells), 0) for i, column in enumerate(columns)]
+    lines = [title] if title else []
+    for row in [list(columns), *cells]:
+        padded = (cell.ljust(w) if i < left else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
+        lines.append("  ".join(padded).rstrip())
+    print("\n".join(lines))  # noqa: T201
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return str(value)
+
+
+def track(items: Iterable[T], description: str, *, total: int | None = None, quiet: bool = False) -> Iterator[T]:
+    """Iterates with a progress bar on stderr; silent when stderr is not a terminal or ``quiet`` is set."""
+    if quiet or not sys.stderr.isatty():
+        yield from items
+        return
+    from rich.progress import track as rich_track
+
+    yield from rich_track(items, description, total=total, console=console(stderr=True), transient=True)
+
+
+def run_app(app: typer.Typer | Callable[..., Any], argv: Sequence[str] | None = None) -> NoReturn:
+    """Runs a typer application and ends the process with the house's exit codes.
+
+    ``UserError`` becomes one line on stderr and exit code 2; Ctrl-C and :class:`PartialResult` exit with 3; anything
+    else that escapes is our bug: its traceback is printed, and the exit code is 1.
+    """
+    warnings.showwarning = _show_warning
+    warnings.simplefilter("always", DataWarning)
+    try:
+        code = app(args=list(argv) if argv is not None else None, standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else Exit.DONE)
+    except UserError as error:
+        _fail(f"error: {error}", Exit.INPUT)
+    except PartialResult as partial:
+        _fail(f"stopped early: {partial}", Exit.PARTIAL)
+    except (KeyboardInterrupt, EOFError):
+        _fail("interrupted", Exit.PARTIAL)
+    except BrokenPipeError:
+        # The reader of our output (`head`, say) has gone. Closing stderr too keeps the interpreter from complaining.
+        sys.stderr.close()
+        sys.exit(Exit.DONE)
+    except Exception as error:  # noqa: BLE001 - the last line of defence: report it as what it is
+        _exit_for(error)
+
+
+def _exit_for(error: Exception) -> NoReturn:
+    # click's own exceptions carry a `show` and an exit code; click is typer's dependency, not ours, hence by shape.
+    show = getattr(error, "show", None)
+    code = getattr(error, "exit_code", None)
+    if type(error).__name__ == "Abort":
+        _fail("interrupted", Exit.PARTIAL)
+    if callable(show) and isinstance(code, int):
+        show()
+        sys.exit(Exit.INPUT)
+    if isinstance(code, int):
+        sys.exit(code)
+    traceback.print_exc()
+    _fail("this is a bug in the program, not in your input; please report it with the lines above", Exit.BUG)
+
+
+def _fail(message: str, code: Exit) -> NoReturn:
+    print(message, file=sys.stderr, flush=True)  # noqa: T201
+    sys.exit(int(code))
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object, **__: Mapping[str, object]
+) -> None:
+    where = "" if issubclass(category, DataWarning) else f" ({category.__name__}, {filename}:{lineno})"
+    notice(f"warning: {message}{where}")
