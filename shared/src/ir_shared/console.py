@@ -9,9 +9,9 @@ import json
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 
 if TYPE_CHECKING:
     import typer
@@ -31,6 +31,9 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+_INTERRUPTED_TYPER = 130
+"""What typer makes of Ctrl-C; none of our commands ends with it otherwise."""
 
 
 class Exit(IntEnum):
@@ -109,7 +112,9 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     widths = [max(len(column), *(len(row[i]) for row in cells), 0) for i, column in enumerate(columns)]
     lines = [title] if title else []
     for row in [list(columns), *cells]:
-        padded = (cell.ljust(w) if i < left else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
+        padded = (
+            cell.ljust(w) if i < left else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
         lines.append("  ".join(padded).rstrip())
     print("\n".join(lines))  # noqa: T201
 
@@ -142,6 +147,8 @@ def run_app(app: typer.Typer | Callable[..., Any], argv: Sequence[str] | None = 
     warnings.simplefilter("always", DataWarning)
     try:
         code = app(args=list(argv) if argv is not None else None, standalone_mode=False)
+        if code == _INTERRUPTED_TYPER:
+            raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else Exit.DONE)
     except UserError as error:
         _fail(f"error: {error}", Exit.INPUT)
@@ -153,7 +160,7 @@ def run_app(app: typer.Typer | Callable[..., Any], argv: Sequence[str] | None = 
         # The reader of our output (`head`, say) has gone. Closing stderr too keeps the interpreter from complaining.
         sys.stderr.close()
         sys.exit(Exit.DONE)
-    except Exception as error:  # noqa: BLE001 - the last line of defence: report it as what it is
+    except Exception as error:
         _exit_for(error)
 
 
@@ -178,7 +185,12 @@ def _fail(message: str, code: Exit) -> NoReturn:
 
 
 def _show_warning(
-    message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object, **__: Mapping[str, object]
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,  # noqa: ARG001 - the signature is the standard library's
+    line: str | None = None,  # noqa: ARG001
 ) -> None:
     where = "" if issubclass(category, DataWarning) else f" ({category.__name__}, {filename}:{lineno})"
     notice(f"warning: {message}{where}")

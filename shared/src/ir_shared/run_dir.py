@@ -11,6 +11,7 @@ import json
 import math
 import os
 import platform
+import re
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -33,9 +34,6 @@ __all__ = [
     "versions",
     "write_json",
 ]
-
-NUMERIC = ("numpy", "scipy", "torch", "transformers", "tokenizers", "jax", "jaxlib", "flax", "optax", "polars", "bm25s", "recbole")
-"""Distributions whose version can change a figure."""
 
 
 def atomic_write(path: str | Path, data: bytes | str) -> None:
@@ -92,7 +90,7 @@ def read_json(path: str | Path) -> Any:
 
 
 def to_jsonable(value: object) -> Any:
-    """Turns dataclasses, numpy values, paths, sets and mappings into what ``json`` writes; NaN and infinities into None."""
+    """Turns dataclasses, numpy values, paths, sets and mappings into what ``json`` writes; NaN and ±inf into None."""
     if hasattr(value, "to_json"):
         return to_jsonable(value.to_json())
     if is_dataclass(value) and not isinstance(value, type):
@@ -120,19 +118,26 @@ def hash_file(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def versions(names: Iterable[str] = NUMERIC) -> dict[str, str]:
-    """The installed versions of distributions, those that are absent left out; nothing is imported."""
+def versions(package: str) -> dict[str, str]:
+    """The installed versions of a distribution's direct requirements, extras included; nothing is imported.
+
+    Raises:
+        importlib.metadata.PackageNotFoundError: the distribution itself is not installed.
+    """
     found = {}
-    for name in names:
+    for requirement in metadata.requires(package) or []:
+        name = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
+        if name == package:
+            continue  # an extra that is made of other extras
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return dict(sorted(found.items()))
 
 
 def hardware() -> dict[str, str | int]:
-    """What the figures were measured on: processor kind, cores usable here, memory in GiB and, if torch is loaded, the GPU."""
+    """What figures were measured on: processor kind, usable cores, memory in GiB and, if torch is loaded, the GPU."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     facts: dict[str, str | int] = {"machine": platform.machine(), "system": platform.system(), "cores": cores}
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
@@ -143,7 +148,9 @@ def hardware() -> dict[str, str | int]:
     return facts
 
 
-def provenance(package: str, *, inputs: Mapping[str, str | Path] | None = None, seed: int | None = None) -> dict[str, Any]:
+def provenance(
+    package: str, *, inputs: Mapping[str, str | Path] | None = None, seed: int | None = None
+) -> dict[str, Any]:
     """What a result needs to be traced: package and versions, python, hashes of the input files, seed.
 
     Deterministic: the same inputs and versions give the same block (no clock, no host).
@@ -152,7 +159,7 @@ def provenance(package: str, *, inputs: Mapping[str, str | Path] | None = None, 
         "package": package,
         "version": metadata.version(package),
         "python": platform.python_version(),
-        "versions": versions(),
+        "versions": versions(package),
         "inputs": {name: _hash_input(Path(path)) for name, path in (inputs or {}).items()},
         "seed": seed,
     }
@@ -236,6 +243,10 @@ class RunDir:
 def _hash_input(path: Path) -> str:
     """A file's hash, or for a folder the hash of its files' names and hashes."""
     if path.is_dir():
-        parts = (f"{file.relative_to(path).as_posix()} {hash_file(file)}\n" for file in sorted(path.rglob("*")) if file.is_file())
+        parts = (
+            f"{file.relative_to(path).as_posix()} {hash_file(file)}\n"
+            for file in sorted(path.rglob("*"))
+            if file.is_file()
+        )
         return hashlib.sha256("".join(parts).encode()).hexdigest()
     return hash_file(path)

@@ -11,7 +11,7 @@ import math
 import re
 import warnings
 import zlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar
 
@@ -112,7 +112,9 @@ def read_qrels(path: str | Path) -> Qrels:
         if not fields:
             continue
         if len(fields) != 4:
-            raise TrecFormatError(path, number, line, f"expected 4 columns 'qid iteration docid grade', found {len(fields)}")
+            raise TrecFormatError(
+                path, number, line, f"expected 4 columns 'qid iteration docid grade', found {len(fields)}"
+            )
         qid, _, docid, text = fields
         if not _INTEGER.fullmatch(text):
             raise TrecFormatError(path, number, line, f"the grade must be an integer, found {text!r}")
@@ -120,11 +122,15 @@ def read_qrels(path: str | Path) -> Qrels:
         grades = qrels.setdefault(qid, {})
         before = grades.get(docid)
         if before is not None and before != grade:
-            raise TrecFormatError(path, number, line, f"{qid} {docid} was given grade {before} before; keep one of the two")
+            raise TrecFormatError(
+                path, number, line, f"{qid} {docid} was given grade {before} before; keep one of the two"
+            )
         repeated += before is not None
         grades[docid] = grade
     if repeated:
-        warnings.warn(f"{path}: {repeated} repeated line(s) with equal grades, each kept once", DataWarning, stacklevel=2)
+        warnings.warn(
+            f"{path}: {repeated} repeated line(s) with equal grades, each kept once", DataWarning, stacklevel=2
+        )
     return _not_empty(path, qrels, "qrels")
 
 
@@ -136,7 +142,7 @@ def read_run(
 ) -> Run:
     """Reads ``qid Q0 docid rank score tag`` lines (blanks or tabs).
 
-    Scores decide the order, as in trec_eval; where the rank column says otherwise, one warning gives the count of topics.
+    Scores decide the order, as in trec_eval; where the rank column says otherwise, one warning counts the topics.
 
     Args:
         path: the run file.
@@ -227,10 +233,13 @@ def _check_ranks(path: Path, run: Run, ranks: dict[str, list[str]]) -> None:
         # Files are nearly always written in rank order, so the cheap test decides most topics.
         if _is_sorted(scores, float.__ge__) and _is_sorted(positions, float.__le__):
             continue
-        by_rank = [scores[i] for i in sorted(range(len(positions)), key=positions.__getitem__)]
+        single = _float32(scores)
+        by_rank = [single[i] for i in sorted(range(len(positions)), key=positions.__getitem__)]
         contradicted += not _is_sorted(by_rank, float.__ge__)
     if contradicted:
-        message = f"{path}: the rank column contradicts the scores in {contradicted} topic(s); scores decide, as in trec_eval"
+        message = (
+            f"{path}: the rank column contradicts the scores in {contradicted} topic(s); scores decide, as in trec_eval"
+        )
         warnings.warn(message, DataWarning, stacklevel=3)
 
 
@@ -238,10 +247,16 @@ def _is_sorted(values: list[float], compare: Callable[[float, float], bool]) -> 
     return all(map(compare, values, values[1:]))
 
 
-def _trec_order(scores: Mapping[str, float]) -> list[str]:
+def _float32(scores: Iterable[float]) -> list[float]:
+    """Scores as trec_eval holds them; what differs only in double precision is tied."""
     import numpy as np
 
-    single = {docid: float(np.float32(score)) for docid, score in scores.items()}
+    with np.errstate(over="ignore"):
+        return list(map(float, np.array(list(scores), dtype=np.float64).astype(np.float32)))
+
+
+def _trec_order(scores: Mapping[str, float]) -> list[str]:
+    single = dict(zip(scores, _float32(scores.values()), strict=True))
     return sorted(single, key=lambda docid: (single[docid], docid.encode()), reverse=True)
 
 

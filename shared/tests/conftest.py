@@ -1,0 +1,96 @@
+"""A real installed distribution with claims of every kind, made on the spot."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+CLAIMS = """
+import os, time
+from pathlib import Path
+from ir_shared.claims import Claim, Control, Criterion, Figure, Measurement, Need
+
+HERE = Path(__file__).parent
+
+def seeded(context):
+    with (HERE / "calls.log").open("a") as log:
+        log.write(f"seeded {context.seed}\\n")
+    context.progress(1, 2)
+    (context.folder / "plot.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    plots = (Figure("plot", "A plot."),)
+    return Measurement(1.0 + 0.01 * context.seed, "synthetic demo", figures=plots, details={"n": 3})
+
+def low(context):
+    return Measurement(0.0, "synthetic demo")
+
+def wide(context):
+    return Measurement(0.5, "synthetic demo", interval=(0.0, 1.0))
+
+def broken(context):
+    print("noise on stdout that is no event")
+    raise RuntimeError("something broke <here>")
+
+def crash(context):
+    os._exit(7)
+
+def slow(context):
+    (HERE / "slow.started").touch()
+    time.sleep(60)
+
+def reads(context):
+    return Measurement(float(context.data("demo/value.txt").read_text()), "demo/value.txt (real)")
+
+def make(name, measure, control=low, **more):
+    criterion = more.pop("criterion", Criterion.at_least(0.5))
+    statement = f"The claim {name} holds."
+    return Claim(name, statement, 1.2, "table 1", "points", criterion, measure, Control("a control", control), **more)
+
+CLAIMS = (
+    make("seeded", seeded, seeds=3),
+    make("low", low),
+    make("wide", wide),
+    make("broken", broken),
+    make("crash", crash),
+    make("bad-control", wide, control=seeded, criterion=Criterion.at_least(-1)),
+    make("big", low, scale="paper"),
+    make("data", reads, needs=(Need("demo/value.txt", "one number", required=True),)),
+    make("late-data", reads),
+    make("slow", slow),
+)
+"""
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Path:
+    """The site folder of an installed distribution ``demo`` whose claims get every verdict."""
+    site = tmp_path / "site"
+    (site / "demo_claims").mkdir(parents=True)
+    (site / "demo_claims" / "__init__.py").write_text(CLAIMS)
+    info = site / "demo-1.2.3.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: demo\nVersion: 1.2.3\nRequires-Dist: numpy\n")
+    (info / "entry_points.txt").write_text("[ir_shared.claims]\ndemo = demo_claims:CLAIMS\n")
+    return site
+
+
+@pytest.fixture
+def environment(demo: Path) -> dict[str, str]:
+    """The environment in which ``demo`` is installed and no data folder is set."""
+    kept = {name: value for name, value in os.environ.items() if name != "IR_DATA"}
+    return {**kept, "PYTHONPATH": str(demo), "COLUMNS": "200"}
+
+
+@pytest.fixture
+def reproduce(environment: dict[str, str], tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the command ``reproduce`` in ``tmp_path``."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "ir_shared.reproduce.cli", *arguments]
+        return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+
+    return run
