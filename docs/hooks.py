@@ -56,8 +56,9 @@ def _pages() -> Iterator[tuple[str, str]]:
 
 
 def _modules(member: Path) -> list[Path]:
-    """The modules that offer something: those with ``__all__``."""
-    return [file for file in sorted(member.glob("src/*/**/*.py")) if _offers(file)]
+    """The public modules that offer something: those with ``__all__``."""
+    files = sorted(member.glob("src/*/**/*.py"))
+    return [file for file in files if (file.stem == "__init__" or not file.stem.startswith("_")) and _offers(file)]
 
 
 def _offers(file: Path) -> bool:
