@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Callable
+from fcntl import ioctl
 from pathlib import Path
 
 import pytest
@@ -45,10 +49,14 @@ def slow(context):
 def reads(context):
     return Measurement(float(context.data("demo/value.txt").read_text()), "demo/value.txt (real)")
 
+def endless(context):
+    return Measurement(1.0, "synthetic demo", interval=(0.6, float("inf")))
+
 def make(name, measure, control=low, **more):
     criterion = more.pop("criterion", Criterion.at_least(0.5))
+    unit = more.pop("unit", "points")
     statement = f"The claim {name} holds."
-    return Claim(name, statement, 1.2, "table 1", "points", criterion, measure, Control("a control", control), **more)
+    return Claim(name, statement, 1.2, "table 1", unit, criterion, measure, Control("a control", control), **more)
 
 CLAIMS = (
     make("seeded", seeded, seeds=3),
@@ -60,6 +68,8 @@ CLAIMS = (
     make("big", low, scale="paper"),
     make("data", reads, needs=(Need("demo/value.txt", "one number", required=True),)),
     make("late-data", reads),
+    make("endless", endless),
+    make("a-name-that-takes-most-of-a-narrow-window", seeded, unit="[kg]", seeds=3),
     make("slow", slow),
 )
 """
@@ -92,5 +102,29 @@ def reproduce(environment: dict[str, str], tmp_path: Path) -> Callable[..., subp
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "ir_shared.reproduce.cli", *arguments]
         return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+
+    return run
+
+
+@pytest.fixture
+def on_a_terminal(environment: dict[str, str], tmp_path: Path) -> Callable[..., tuple[int, str]]:
+    """Runs the command ``reproduce`` in ``tmp_path`` on a terminal of a given width; gives exit code and output."""
+
+    def run(columns: int, *arguments: str) -> tuple[int, str]:
+        ours, theirs = pty.openpty()
+        ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        kept = {name: value for name, value in environment.items() if name != "COLUMNS"}
+        command = [sys.executable, "-m", "ir_shared.reproduce.cli", *arguments]
+        terminal = {**kept, "TERM": "xterm-256color"}
+        process = subprocess.Popen(command, env=terminal, cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        output = b""
+        try:
+            while part := os.read(ours, 65536):
+                output += part
+        except OSError:  # how Linux says that the other side is closed
+            pass
+        os.close(ours)
+        return process.wait(timeout=60), output.decode()
 
     return run

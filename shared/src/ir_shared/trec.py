@@ -41,7 +41,9 @@ Run: TypeAlias = dict[str, dict[str, float]]
 
 T = TypeVar("T")
 _SHOWN = 80
-_INTEGER = re.compile(r"[+-]?[0-9]+")
+_NO_LINE = "\n"
+"""What no line starts with."""
+_INTEGER = re.compile(r"[+-]?[0-9]{1,9}")
 
 
 class TrecFormatError(UserError):
@@ -117,7 +119,7 @@ def read_qrels(path: str | Path) -> Qrels:
             )
         qid, _, docid, text = fields
         if not _INTEGER.fullmatch(text):
-            raise TrecFormatError(path, number, line, f"the grade must be an integer, found {text!r}")
+            raise TrecFormatError(path, number, line, f"the grade must be an integer of at most nine digits, found {text!r}")
         grade = int(text)
         grades = qrels.setdefault(qid, {})
         before = grades.get(docid)
@@ -146,7 +148,8 @@ def read_run(
 
     Args:
         path: the run file.
-        topics: topics to keep; the lines of others are only counted for their columns and dropped. None keeps all.
+        topics: topics to keep; of others the first line is checked, the next ones are only counted for their columns,
+            and all are dropped. None keeps all.
         on_duplicate: what to do with a docid retrieved twice for a topic.
 
     Raises:
@@ -157,7 +160,7 @@ def read_run(
     wanted = None if topics is None else frozenset(topics)
     run: Run = {}
     ranks: dict[str, list[str]] = {}
-    unwanted = "\n"  # what a line of the topic last dropped starts with; at first, what no line does
+    unwanted = _NO_LINE  # what a line of the topic last dropped starts with
     for number, line in enumerate(_lines(path), start=1):
         # Nearly all lines of a large run may belong to topics without judgements; counting costs a third of splitting.
         if line.startswith(unwanted) and line.count(" ") == 5:
@@ -171,6 +174,7 @@ def read_run(
         qid = fields[0]
         if wanted is not None and qid not in wanted:
             unwanted = f"{qid} "
+            _score(path, number, line, fields[4])  # or a header would pass for a topic
             continue
         scores = run.get(qid)
         if scores is None:
@@ -187,8 +191,8 @@ def read_run(
             ranks[qid].append(fields[3])
         scores[docid] = score
     _check_ranks(path, run, ranks)
-    if not run and wanted is not None:
-        warnings.warn(f"{path}: none of the {len(wanted)} wanted topics is in this run", DataWarning, stacklevel=2)
+    if not run and unwanted != _NO_LINE:
+        warnings.warn(f"{path}: none of the {len(topics or ())} wanted topics is in this run", DataWarning, stacklevel=2)
         return run
     return _not_empty(path, run, "run")
 
@@ -268,6 +272,8 @@ def _trec_order(scores: Mapping[str, float]) -> list[str]:
 def _lines(path: Path) -> list[str]:
     if not path.exists():
         raise UserError(f"{path}: no such file")
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; give a file")
     try:
         data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
