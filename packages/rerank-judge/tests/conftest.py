@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+from beartype import BeartypeConf, beartype
 from ir_shared.console import run_app
-from rerank_judge.cli import app
-from rerank_judge.collection import Collection
-from rerank_judge.labeling import ScoreSet
-from rerank_judge.toy import ToyCollection, toy_collection
+from jaxtyping import install_import_hook
+
+SOURCES = Path(__file__).parents[1] / "src"
+
+
+def annotated_modules() -> list[str]:
+    """The modules whose arrays have shapes for types."""
+    files = [file for file in SOURCES.rglob("*.py") if "from jaxtyping import" in file.read_text(encoding="utf-8")]
+    return [".".join(file.relative_to(SOURCES).with_suffix("").parts) for file in files]
+
+
+# Before the first import: in tests, shapes and types of arrays are checked at every call. An int will do for a float,
+# as PEP 484 has it; the hook takes its checker by name, so this one is given a module.
+sys.modules["checker"] = ModuleType("checker")
+sys.modules["checker"].check = beartype(conf=BeartypeConf(is_pep484_tower=True))  # type: ignore[attr-defined]
+install_import_hook(annotated_modules(), "checker.check")
+
+from rerank_judge.cli import app  # noqa: E402
+from rerank_judge.collection import Collection  # noqa: E402
+from rerank_judge.labeling import ScoreSet  # noqa: E402
+from rerank_judge.toy import ToyCollection, toy_collection  # noqa: E402
 
 
 @dataclass(frozen=True)

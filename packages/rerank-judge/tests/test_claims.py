@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from ir_shared.claims import Context, Verdict
-
 from rerank_judge.claims import CLAIMS
 
 

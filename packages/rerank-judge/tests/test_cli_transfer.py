@@ -60,3 +60,43 @@ def test_transfer_of_single_files_matches_the_judge_whatever_its_name(
 def test_transfer_explains_how_a_collection_is_given(cli: Cli, toy_folder: Path, spec: str, message: str) -> None:
     outcome = cli("transfer", "--source", spec, "--to", f"b={toy_folder}")
     assert (outcome.code, message in outcome.err) == (2, True)
+
+
+def test_the_scale_of_all_judges_or_of_one_can_be_said(cli: Cli, toy_folder: Path, toy_folder12: Path) -> None:
+    arguments = ["transfer", "--source", f"a={toy_folder}", "--to", f"b={toy_folder12}", "--target", "kappa"]
+    arguments += ["--grid", "step:0.1"]
+    for said in (["log-odds"], ["toy=log-odds"], ["toy=log-odds", "logit"]):
+        outcome = cli(*arguments, *(part for scale in said for part in ("--scale", scale)))
+        assert outcome.out.splitlines()[2].split() == ["toy", "0.514", "1.3", "0.546"]
+    for wrong, message in (
+        ("other=logit", "no judge other"),
+        ("toy=high", "expected one of"),
+        ("high", "expected one"),
+    ):
+        outcome = cli(*arguments, "--scale", wrong)
+        assert (outcome.code, message in outcome.err) == (2, True)
+
+
+def test_the_scale_of_single_files_goes_by_the_source_s_name(
+    cli: Cli, toy_folder: Path, toy_folder12: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "another.scores"
+    other.write_bytes((toy_folder12 / "judges/toy.scores").read_bytes())
+    source = f"a={toy_folder / 'judges/toy.scores'},{toy_folder / 'qrels.txt'}"
+    to = f"b={other},{toy_folder12 / 'qrels.txt'}"
+    outcome = cli("transfer", "--source", source, "--to", to, "--grid", "paper", "--scale", "toy=log-odds")
+    assert outcome.out.splitlines()[2].split() == ["toy", "0.514", "1.3", "0.546"]
+
+
+def test_targets_and_grids_asked_for_twice_are_shown_once(cli: Cli, toy_folder: Path, toy_folder12: Path) -> None:
+    arguments = ["transfer", "--source", f"a={toy_folder}", "--to", f"b={toy_folder12}"]
+    once = cli(*arguments, "--target", "kappa", "--grid", "exact")
+    assert cli(*arguments, *["--target", "kappa", "--grid", "exact"] * 2) == once
+
+
+def test_a_reference_without_these_collections_says_which_it_has(
+    cli: Cli, toy_folder: Path, toy_folder12: Path
+) -> None:
+    arguments = ["transfer", "--source", f"a={toy_folder}", "--to", f"b={toy_folder12}", "--target", "kappa"]
+    outcome = cli(*arguments, "--reference", "published")
+    assert "has figures of dl22, dl23 only" in outcome.err

@@ -69,3 +69,9 @@ def test_no_finite_score_leaves_no_threshold() -> None:
     empty = ScoreSet("j", np.full(2, -np.inf), scores.known, "logit", scores.coverage)
     with pytest.raises(UserError, match="no score is finite"):
         ThresholdGrid.parse("exact").thresholds(empty, 0.5)
+
+
+@pytest.mark.parametrize("grid", ["step:0.0000001", "logodds:1e-9"])
+def test_steps_too_small_for_memory_are_refused(grid: str) -> None:
+    with pytest.raises(UserError, match=r"more than 1,000,000 thresholds.*larger step"):
+        ThresholdGrid.parse(grid).thresholds(score_set([-9.0, 9.0], "logit"), 0.5)

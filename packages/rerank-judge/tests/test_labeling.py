@@ -66,6 +66,12 @@ def test_thresholds_on_another_scale_are_warned_of(
         threshold(aligned, at)
 
 
+def test_what_cannot_be_probabilities_is_not_taken_for_them(collection: Collection) -> None:
+    logits = {"q": {"a": 5.0, "b": -2.0, "c": 0.1}, "r": {"a": 1.0}}
+    with pytest.raises(UserError, match=r"j: scores from -2 to 5 are no probabilities; say --scale log-odds or logit"):
+        align_scores(collection, logits, "j", scale="probability")
+
+
 def test_a_fitting_threshold_warns_of_nothing(collection: Collection) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     model, tokenizer = parts(path)
     with torch.no_grad():
-        model.lm_head.weight[tokenizer.convert_tokens_to_ids("</think>")] *= 2.2
+        model.lm_head.weight[tokenizer.convert_tokens_to_ids("</think>")] *= 1.7
     model.save_pretrained(path)
     return path
 

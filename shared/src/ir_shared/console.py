@@ -209,7 +209,7 @@ def _exit_for(error: Exception) -> NoReturn:
 
 
 def _end_without_reader() -> NoReturn:
-    """The reader of our output (``head``, say) has gone, which is no error; nor shall the interpreter complain of it."""
+    """The reader of our output (``head``, say) has gone: no error, and nothing for the interpreter to complain of."""
     sys.stderr.close()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     sys.exit(Exit.DONE)

@@ -39,7 +39,7 @@ __all__ = [
 def atomic_write(path: str | Path, data: bytes | str) -> None:
     """Writes a file so that a reader, or a crash, sees the old content or the new and nothing between.
 
-    A link stays one, and what it points to is written. What is no ordinary file, such as a pipe or ``/dev/null``, cannot
+    A link stays one, and what it points to is written. What is no ordinary file, such as a pipe or /dev/null, cannot
     be replaced and is simply written to.
 
     Raises:

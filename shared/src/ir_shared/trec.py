@@ -119,7 +119,9 @@ def read_qrels(path: str | Path) -> Qrels:
             )
         qid, _, docid, text = fields
         if not _INTEGER.fullmatch(text):
-            raise TrecFormatError(path, number, line, f"the grade must be an integer of at most nine digits, found {text!r}")
+            raise TrecFormatError(
+                path, number, line, f"the grade must be an integer of at most nine digits, found {text!r}"
+            )
         grade = int(text)
         grades = qrels.setdefault(qid, {})
         before = grades.get(docid)
@@ -192,7 +194,9 @@ def read_run(
         scores[docid] = score
     _check_ranks(path, run, ranks)
     if not run and unwanted != _NO_LINE:
-        warnings.warn(f"{path}: none of the {len(topics or ())} wanted topics is in this run", DataWarning, stacklevel=2)
+        warnings.warn(
+            f"{path}: none of the {len(topics or ())} wanted topics is in this run", DataWarning, stacklevel=2
+        )
         return run
     return _not_empty(path, run, "run")
 

@@ -10,9 +10,10 @@ undefined (NaN) exactly where the denominator is 0: both sides constant and equa
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from jaxtyping import Bool, Float64, Int64
 
 from rerank_judge.bootstrap import Interval, percentile_interval, topic_weights
 from rerank_judge.collection import BoolArray, Collection, FloatArray, IntArray
@@ -29,6 +30,9 @@ __all__ = [
     "topic_counts",
     "topic_kappa",
 ]
+
+Counts: TypeAlias = Int64[IntArray, "..."] | np.int64 | int
+"""One count or many, which broadcast."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,7 @@ def agree(collection: Collection, labels: LabelSet, *, n_boot: int = 0, seed: in
     )
 
 
-def confusion(human: BoolArray, judge: BoolArray) -> Confusion:
+def confusion(human: Bool[BoolArray, " pairs"], judge: Bool[BoolArray, " pairs"]) -> Confusion:
     """The table of two label vectors, [N] each."""
     human, judge = np.asarray(human, dtype=np.bool_), np.asarray(judge, dtype=np.bool_)
     tp = int((human & judge).sum())
@@ -138,7 +142,7 @@ def confusion(human: BoolArray, judge: BoolArray) -> Confusion:
     return Confusion(tp, fp, fn, len(human) - tp - fp - fn)
 
 
-def kappa_from_counts(n: IntArray | int, positives: IntArray | int, m: IntArray, tp: IntArray) -> FloatArray:
+def kappa_from_counts(n: Counts, positives: Counts, m: Counts, tp: Counts) -> Float64[FloatArray, "..."]:
     """Kappa of many tables at once: N, P, m and tp broadcast, NaN where undefined.
 
     int64 is exact here up to about 10^9 pairs.
@@ -149,7 +153,7 @@ def kappa_from_counts(n: IntArray | int, positives: IntArray | int, m: IntArray,
     return np.where(undefined, np.nan, numerator / np.where(undefined, 1, denominator))
 
 
-def topic_counts(collection: Collection, labels: LabelSet) -> IntArray:
+def topic_counts(collection: Collection, labels: LabelSet) -> Int64[IntArray, "topics 4"]:
     """N, P, m and tp of each topic over the pairs both judged, [T, 4]."""
     both = collection.judged & labels.known
     human, judge = collection.relevant & both, labels.relevant & both
@@ -158,20 +162,26 @@ def topic_counts(collection: Collection, labels: LabelSet) -> IntArray:
     return np.diff(running[collection.offsets], axis=0)
 
 
-def topic_kappa(counts: IntArray) -> FloatArray:
+def topic_kappa(counts: Int64[IntArray, "*batch 4"]) -> Float64[FloatArray, "*batch"]:
     """Kappa within each topic; counts as :func:`topic_counts` gives them, [..., 4]."""
     n, positives, m, tp = np.moveaxis(counts, -1, 0)
     return kappa_from_counts(n, positives, m, tp)
 
 
-def kappa_interval(counts: IntArray, n_boot: int = 1000, seed: int = 0, level: float = 0.95) -> Interval:
+def kappa_interval(
+    counts: Int64[IntArray, "topics 4"], n_boot: int = 1000, seed: int = 0, level: float = 0.95
+) -> Interval:
     """Bootstrap interval of the pooled kappa over topics, from per-topic counts [T, 4]."""
     weights = topic_weights(len(counts), n_boot, seed)
     return percentile_interval(topic_kappa(weights @ counts), level)
 
 
 def compare_kappa(
-    first: IntArray, second: IntArray, n_boot: int = 1000, seed: int = 0, level: float = 0.95
+    first: Int64[IntArray, "topics 4"],
+    second: Int64[IntArray, "topics 4"],
+    n_boot: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
 ) -> Interval:
     """Paired bootstrap interval of kappa(first) - kappa(second), both counted on the same topics, [T, 4] each."""
     weights = topic_weights(len(first), n_boot, seed)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64, Int64
 
 from rerank_judge.collection import FloatArray, IntArray
 
@@ -34,13 +35,13 @@ class Interval:
     n_valid: int
 
 
-def topic_weights(n_topics: int, n_boot: int, seed: int) -> IntArray:
+def topic_weights(n_topics: int, n_boot: int, seed: int) -> Int64[IntArray, "resamples topics"]:
     """How often each topic occurs in each resample of T topics with replacement, [B, T]; rows sum to T."""
     rng = np.random.default_rng(seed)
     return rng.multinomial(n_topics, np.full(n_topics, 1 / n_topics), size=n_boot).astype(np.int64)
 
 
-def percentile_interval(values: FloatArray, level: float = 0.95) -> Interval:
+def percentile_interval(values: Float64[FloatArray, " resamples"], level: float = 0.95) -> Interval:
     """The central ``level`` of resampled values [B], undefined ones (NaN) left out and counted."""
     valid = values[~np.isnan(values)]
     tail = (1 - level) / 2

@@ -14,11 +14,12 @@ from typing import Any, Unpack
 import numpy as np
 from ir_shared.console import UserError
 from ir_shared.run_dir import read_json, write_json
+from jaxtyping import Float64
 
 from rerank_judge.collection import Collection, FloatArray, require_ordering
 from rerank_judge.grids import ThresholdGrid, prevalence_threshold
 from rerank_judge.kappa_curve import kappa_at
-from rerank_judge.labeling import Scale, ScoreSet, human_labels
+from rerank_judge.labeling import SCALES, Scale, ScoreSet, human_labels
 from rerank_judge.leaderboard import BoardOptions, leaderboard
 from rerank_judge.metrics import parse_metric
 from rerank_judge.ordering import tau_b_many
@@ -139,10 +140,10 @@ def select_threshold(
 def target_values(
     collection: Collection,
     scores: ScoreSet,
-    thresholds: FloatArray,
+    thresholds: Float64[FloatArray, " thresholds"],
     target: str,
     **board: Unpack[BoardOptions],
-) -> FloatArray:
+) -> Float64[FloatArray, " thresholds"]:
     """The target at each threshold, NaN where undefined, [n]; arguments and errors as :func:`select_threshold`."""
     target = parse_target(target)
     if target == KAPPA:
@@ -180,6 +181,8 @@ def read_calibration(path: str | Path) -> tuple[Selection, dict[str, Any]]:
         fields = dict(document["selection"])
         fields["plateau"] = tuple(fields["plateau"])
         selection = Selection(**fields)
+        if selection.scale not in SCALES or not np.isfinite([selection.threshold, selection.positive_rate]).all():
+            raise ValueError("a scale or number that is none")
         return selection, dict(document["provenance"])
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(

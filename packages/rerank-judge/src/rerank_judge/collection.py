@@ -17,6 +17,7 @@ from typing import TypedDict
 import numpy as np
 from ir_shared.console import DataWarning, UserError
 from ir_shared.trec import Qrels, read_qrels, read_run
+from jaxtyping import Bool, Int32, Int64
 
 from rerank_judge.runs import (
     ABSENT,
@@ -77,12 +78,12 @@ class Collection:
 
     topics: tuple[str, ...]
     docids: tuple[str, ...]
-    offsets: IntArray
-    grades: IntArray
-    judged: BoolArray
+    offsets: Int64[IntArray, " boundaries"]
+    grades: Int64[IntArray, " pairs"]
+    judged: Bool[BoolArray, " pairs"]
     systems: tuple[str, ...]
-    runs: IndexArray
-    file_cut: IndexArray
+    runs: Int32[IndexArray, "systems topics depth"]
+    file_cut: Int32[IndexArray, "systems topics cut"]
     depth: int
     binarize_at: int = 2
 
@@ -173,12 +174,12 @@ class Collection:
         return len(self.docids)
 
     @cached_property
-    def pair_topic(self) -> IntArray:
+    def pair_topic(self) -> Int64[IntArray, " pairs"]:
         """Index of each pair's topic, [N]."""
         return np.repeat(np.arange(len(self.topics)), np.diff(self.offsets))
 
     @cached_property
-    def relevant(self) -> BoolArray:
+    def relevant(self) -> Bool[BoolArray, " pairs"]:
         """Whether a human judged the pair relevant: grade >= ``binarize_at``, [N]."""
         return self.judged & (self.grades >= self.binarize_at)
 

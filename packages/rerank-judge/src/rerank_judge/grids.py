@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 import numpy as np
 from ir_shared.console import UserError
+from jaxtyping import Float64
 
 from rerank_judge.collection import FloatArray
 from rerank_judge.kappa_curve import cut_points
@@ -14,6 +15,7 @@ from rerank_judge.labeling import Scale, ScoreSet
 
 __all__ = ["ThresholdGrid", "prevalence_threshold"]
 
+_MOST_CANDIDATES = 1_000_000
 GridKind = Literal["exact", "paper", "step", "logodds", "prevalence"]
 _LARGEST_LOG_ODDS = 40.0
 """Beyond this, a probability in float64 is 0 or 1."""
@@ -71,7 +73,7 @@ class ThresholdGrid:
             return self
         return ThresholdGrid("step", 0.01 if scale == "probability" else 0.1)
 
-    def thresholds(self, scores: ScoreSet, positive_rate: float) -> FloatArray:
+    def thresholds(self, scores: ScoreSet, positive_rate: float) -> Float64[FloatArray, " candidates"]:
         """The candidates for these scores, ascending, [n].
 
         Args:
@@ -79,7 +81,7 @@ class ThresholdGrid:
             positive_rate: share of pairs that ``prevalence`` shall label relevant; other grids ignore it.
 
         Raises:
-            UserError: no score is finite.
+            UserError: no score is finite, or the steps are so small that there are more than a million candidates.
         """
         given = scores.scores[scores.known & np.isfinite(scores.scores)]
         if not len(given):
@@ -92,7 +94,7 @@ class ThresholdGrid:
         assert grid.size is not None
         if grid.kind == "step":
             scale = round(1 / grid.size)
-            return np.arange(np.floor(given.min() * scale), np.ceil(given.max() * scale) + 1) / scale
+            return _whole_numbers(given.min() * scale, given.max() * scale) / scale
         if scores.scale != "probability":
             return _multiples(given, grid.size)
         with np.errstate(divide="ignore"):
@@ -100,7 +102,7 @@ class ThresholdGrid:
         return np.unique(1 / (1 + np.exp(-_multiples(log_odds, grid.size))))
 
 
-def prevalence_threshold(scores: FloatArray, positive_rate: float) -> float:
+def prevalence_threshold(scores: Float64[FloatArray, " pairs"], positive_rate: float) -> float:
     """The exact threshold under which the share of pairs labelled relevant is nearest to a rate; the higher of two."""
     distinct, counts = np.unique(scores, return_counts=True)
     share = np.cumsum(counts[::-1])[::-1] / len(scores)
@@ -110,4 +112,11 @@ def prevalence_threshold(scores: FloatArray, positive_rate: float) -> float:
 
 
 def _multiples(values: FloatArray, size: float) -> FloatArray:
-    return np.arange(np.floor(values.min() / size), np.ceil(values.max() / size) + 1) * size
+    return _whole_numbers(values.min() / size, values.max() / size) * size
+
+
+def _whole_numbers(low: float, high: float) -> FloatArray:
+    """From ``low`` rounded down to ``high`` rounded up."""
+    if high - low > _MOST_CANDIDATES:
+        raise UserError(f"the grid has more than {_MOST_CANDIDATES:,} thresholds over these scores; give a larger step")
+    return np.arange(np.floor(low), np.ceil(high) + 1)

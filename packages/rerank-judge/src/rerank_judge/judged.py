@@ -7,7 +7,7 @@ orderings of systems are wanted, a folder ``runs/``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Unpack
 
@@ -15,7 +15,7 @@ from ir_shared.console import UserError
 from ir_shared.trec import run_name
 
 from rerank_judge.collection import Collection, ReadOptions
-from rerank_judge.labeling import LabelSet, OnMissing, Scale, ScoreSet, align_labels, align_scores
+from rerank_judge.labeling import LabelSet, OnMissing, Scale, ScoreSet, align_labels, align_scores, as_scale
 from rerank_judge.scorers.precomputed import JudgeFile, read_judge
 
 __all__ = ["JudgedCollection", "align_judge"]
@@ -92,6 +92,20 @@ class JudgedCollection:
         runs = folder / "runs" if (folder / "runs").is_dir() else ()
         return cls.load(name, qrels=qrels[0], judges=judges, runs=runs, on_missing=on_missing, **reading)
 
+    def with_scale(self, scale: Scale, judge: str | None = None) -> JudgedCollection:
+        """The same with a judge's scores, or those of all judges, taken for a scale; labels have none.
+
+        Raises:
+            UserError: there is no such judge, or its scores cannot be of that scale.
+        """
+        if judge is not None and judge not in self.judges:
+            raise UserError(f"{self.name}: no judge {judge}; the judges are {', '.join(self.judges)}")
+        judges = {
+            name: as_scale(known, scale) if isinstance(known, ScoreSet) and judge in (None, name) else known
+            for name, known in self.judges.items()
+        }
+        return replace(self, judges=judges)
+
 
 def align_judge(
     collection: Collection,
@@ -108,10 +122,11 @@ def align_judge(
         judge: scores or labels.
         binarize_at: lowest grade of the judge that counts as relevant. None takes 1 for labels of 0 and 1, and the
             human one for grades.
-        scale: what scores are.
+        scale: what scores are; "auto" takes what the file says, else what it holds.
         on_missing: what becomes of human pairs that the judge lacks.
     """
     if judge.scores is not None:
+        scale = judge.scale or "auto" if scale == "auto" else scale
         return align_scores(collection, judge.scores, judge.name, on_missing=on_missing, scale=scale)
     labels = judge.labels or {}
     if binarize_at is None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from ir_shared.console import UserError
+from jaxtyping import Bool, Float64, Int64
 
 from rerank_judge.agreement import kappa_from_counts
 from rerank_judge.collection import BoolArray, FloatArray, IntArray
@@ -28,11 +29,11 @@ class KappaCurve:
         positives: P, pairs that humans call relevant.
     """
 
-    scores: FloatArray
-    thresholds: FloatArray
-    kappa: FloatArray
-    tp: IntArray
-    m: IntArray
+    scores: Float64[FloatArray, " thresholds"]
+    thresholds: Float64[FloatArray, " thresholds"]
+    kappa: Float64[FloatArray, " thresholds"]
+    tp: Int64[IntArray, " thresholds"]
+    m: Int64[IntArray, " thresholds"]
     n_pairs: int
     positives: int
 
@@ -41,7 +42,7 @@ class KappaCurve:
         return best_plateau(self.thresholds, self.kappa, tie_break=tie_break, anchor=anchor)
 
 
-def kappa_curve(human: BoolArray, scores: FloatArray) -> KappaCurve:
+def kappa_curve(human: Bool[BoolArray, " pairs"], scores: Float64[FloatArray, " pairs"]) -> KappaCurve:
     """Kappa for every distinct threshold in O(N log N).
 
     Scores are sorted once and true positives cumulated; a cut is possible only at the end of a group of equal scores.
@@ -70,7 +71,11 @@ def kappa_curve(human: BoolArray, scores: FloatArray) -> KappaCurve:
     return KappaCurve(distinct, cut_points(distinct), kappa, tp, m, len(scores), positives)
 
 
-def kappa_at(human: BoolArray, scores: FloatArray, thresholds: FloatArray) -> FloatArray:
+def kappa_at(
+    human: Bool[BoolArray, " pairs"],
+    scores: Float64[FloatArray, " pairs"],
+    thresholds: Float64[FloatArray, " thresholds"],
+) -> Float64[FloatArray, " thresholds"]:
     """Kappa of "relevant iff score >= threshold" at given thresholds, NaN where undefined.
 
     Args:
@@ -85,7 +90,7 @@ def kappa_at(human: BoolArray, scores: FloatArray, thresholds: FloatArray) -> Fl
     return kappa_from_counts(len(scores), positives, len(scores) - below, positives - running[below])
 
 
-def cut_points(distinct: FloatArray) -> FloatArray:
+def cut_points(distinct: Float64[FloatArray, " scores"]) -> Float64[FloatArray, " scores"]:
     """The threshold to use for "score >= distinct[i]": halfway to the next lower score, where that is a number between.
 
     Args:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import numpy as np
 from ir_shared.console import DataWarning, UserError
+from jaxtyping import Bool, Float64, Int64
 
 from rerank_judge.collection import BoolArray, Collection, FloatArray, IntArray
 
 __all__ = [
+    "SCALES",
     "Coverage",
     "LabelSet",
     "OnMissing",
@@ -24,15 +26,18 @@ __all__ = [
     "ScoreSet",
     "align_labels",
     "align_scores",
+    "as_scale",
     "detect_scale",
     "direct",
     "human_labels",
+    "same_scale",
     "threshold",
 ]
 
 OnMissing = Literal["error", "skip", "non-relevant"]
 Scale = Literal["probability", "log-odds", "logit"]
 """What a score is: a probability, a log-odds with its decision at 0, or a number without a decision of its own."""
+SCALES: tuple[Scale, ...] = get_args(Scale)
 
 
 @dataclass(frozen=True)
@@ -68,8 +73,8 @@ class ScoreSet:
     """
 
     name: str
-    scores: FloatArray
-    known: BoolArray
+    scores: Float64[FloatArray, " pairs"]
+    known: Bool[BoolArray, " pairs"]
     scale: Scale
     coverage: Coverage
 
@@ -92,13 +97,13 @@ class LabelSet:
     """
 
     name: str
-    labels: IntArray
-    known: BoolArray
+    labels: Int64[IntArray, " pairs"]
+    known: Bool[BoolArray, " pairs"]
     binarize_at: int
     coverage: Coverage
 
     @property
-    def relevant(self) -> BoolArray:
+    def relevant(self) -> Bool[BoolArray, " pairs"]:
         """Whether the judge labels the pair relevant, [N]."""
         return self.known & (self.labels >= self.binarize_at)
 
@@ -127,7 +132,8 @@ def align_scores(
         scale: what the scores are; "auto" asks :func:`detect_scale`.
 
     Raises:
-        UserError: human pairs are missing and ``on_missing`` is "error", a score is NaN, or no pair is shared.
+        UserError: human pairs are missing and ``on_missing`` is "error", a score is NaN, no pair is shared, or the
+            scores cannot be of the scale.
     """
     values, found, coverage = _align(collection, scores, name, on_missing)
     aligned = np.where(found, values, -np.inf)
@@ -136,7 +142,8 @@ def align_scores(
             f"{name}: {int(np.isnan(aligned).sum())} score(s) are NaN; score these pairs again or leave them out"
         )
     known = found if on_missing == "skip" else found | collection.judged
-    return ScoreSet(name, aligned, known, detect_scale(aligned[found]) if scale == "auto" else scale, coverage)
+    detected = ScoreSet(name, aligned, known, detect_scale(aligned[found]), coverage)
+    return detected if scale == "auto" else as_scale(detected, scale)
 
 
 def align_labels(
@@ -169,9 +176,33 @@ def align_labels(
     return aligned
 
 
-def detect_scale(scores: FloatArray) -> Scale:
+def detect_scale(scores: Float64[FloatArray, " pairs"]) -> Scale:
     """Takes scores that all lie in [0, 1] for probabilities, any others for logits, which decide nothing themselves."""
     return "probability" if len(scores) and scores.min() >= 0 and scores.max() <= 1 else "logit"
+
+
+def as_scale(scores: ScoreSet, scale: Scale) -> ScoreSet:
+    """The same scores taken for another scale; warns where log-odds look like probabilities.
+
+    Raises:
+        UserError: they cannot be probabilities, because some lie outside [0, 1].
+    """
+    given = scores.scores[scores.known & np.isfinite(scores.scores)]
+    within = detect_scale(given) == "probability"
+    if scale == "probability" and len(given) and not within:
+        raise UserError(
+            f"{scores.name}: scores from {given.min():g} to {given.max():g} are no probabilities; "
+            "say --scale log-odds or logit"
+        )
+    if scale == "log-odds" and within:
+        message = f"{scores.name}: called log-odds, but all scores lie in [0, 1] as probabilities do"
+        warnings.warn(message, DataWarning, stacklevel=2)
+    return replace(scores, scale=scale)
+
+
+def same_scale(a: Scale, b: Scale) -> bool:
+    """Whether a threshold means the same on both: logits and log-odds are one scale, of which only 0 may mean more."""
+    return (a == "probability") == (b == "probability")
 
 
 def direct(scores: ScoreSet) -> LabelSet:
@@ -213,8 +244,6 @@ def _warn_scale(scores: ScoreSet, given: FloatArray, at: float) -> None:
         problem = "threshold 0.5 on scores that are not probabilities; the decision of a log-odds is at 0"
     elif at == 0.0 and scores.scale == "probability":
         problem = "threshold 0 on probabilities labels every pair relevant; the decision of a probability is at 0.5"
-    elif scores.scale == "log-odds" and given.min() >= 0 and given.max() <= 1:
-        problem = "called log-odds, but all scores lie in [0, 1] as probabilities do"
     elif not given.min() < at <= given.max():
         problem = (
             f"threshold {at:g} is outside the scores ({given.min():g} to {given.max():g}), so all labels are equal"

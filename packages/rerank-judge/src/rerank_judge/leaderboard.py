@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 from ir_shared.console import UserError
+from jaxtyping import Bool, Float64
 
-from rerank_judge.collection import ABSENT, BoolArray, Collection, FloatArray, IndexArray
+from rerank_judge.collection import ABSENT, BoolArray, Collection, FloatArray, IndexArray, IntArray
 from rerank_judge.labeling import LabelSet
 from rerank_judge.metrics import (
     DEFAULT_METRICS,
@@ -25,7 +25,7 @@ from rerank_judge.metrics import (
 
 __all__ = ["Board", "BoardOptions", "MissingTopics", "RRTruncation", "leaderboard"]
 
-V = TypeVar("V", np.bool_, np.int64)
+ValuesT = TypeVar("ValuesT", BoolArray, IntArray)
 MissingTopics = Literal["zero", "skip"]
 """A topic without a list counts 0 (trec_eval -c), or is left out of that system's mean."""
 RRTruncation = Literal["trec", "file-order"]
@@ -55,17 +55,17 @@ class Board:
     metrics: tuple[str, ...]
     systems: tuple[str, ...]
     topics: tuple[str, ...]
-    values: FloatArray
+    values: Float64[FloatArray, "systems topics metrics"]
 
     @property
-    def means(self) -> FloatArray:
+    def means(self) -> Float64[FloatArray, "systems metrics"]:
         """Mean over topics, [S, M]; NaN for a system without any topic."""
         counted = ~np.isnan(self.values)
         total = np.where(counted, self.values, 0).sum(axis=1)
         size = counted.sum(axis=1)
         return np.where(size > 0, total / np.maximum(size, 1), np.nan)
 
-    def mean(self, metric: str) -> FloatArray:
+    def mean(self, metric: str) -> Float64[FloatArray, " systems"]:
         """Mean of one metric, [S]."""
         return self.means[:, self.metrics.index(str(parse_metric(metric)))]
 
@@ -148,16 +148,17 @@ def check_depth(collection: Collection, metrics: Sequence[Metric], rr_truncation
         cut = collection.file_cut.shape[2]
         if metric.kind == "RR" and rr_truncation == "file-order" and metric.k != cut:
             raise UserError(
-                f"{metric}: lists were cut to {cut} in file order; load the collection with file_cut={metric.k}"
+                f"{metric}: lists were cut to {cut} in file order; ask for one RR cut-off at a time "
+                f"(in Python, load the collection with file_cut={metric.k})"
             )
 
 
-def missing_mask(collection: Collection) -> BoolArray:
+def missing_mask(collection: Collection) -> Bool[BoolArray, "systems topics"]:
     """Where a system has no list for a topic, [S, T]."""
     return np.asarray(collection.runs[:, :, 0] == ABSENT, dtype=np.bool_)
 
 
-def _gather(values: npt.NDArray[V], lists: IndexArray, first: int) -> npt.NDArray[V]:
+def _gather(values: ValuesT, lists: IndexArray, first: int) -> ValuesT:
     """Values [n] of one topic's pairs at the positions of lists [S, K], 0 where the document is unknown."""
     padded = np.append(values, np.zeros(1, dtype=values.dtype))
     return padded[np.where(lists >= 0, lists - first, len(values))]

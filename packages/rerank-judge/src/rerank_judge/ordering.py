@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from ir_shared.console import UserError
+from jaxtyping import Float64
 
 from rerank_judge.bootstrap import Interval, percentile_interval, topic_weights
 from rerank_judge.collection import FloatArray, IntArray, require_ordering
@@ -81,7 +82,7 @@ def correlate(human: Board, judge: Board, *, n_boot: int = 0, seed: int = 0) -> 
     return found
 
 
-def tau_b(x: FloatArray, y: FloatArray) -> tuple[float, float]:
+def tau_b(x: Float64[FloatArray, " systems"], y: Float64[FloatArray, " systems"]) -> tuple[float, float]:
     """Kendall's tau-b and its p-value (SciPy's defaults); NaN where one side is constant. Values [S] each."""
     from scipy.stats import kendalltau
 
@@ -89,7 +90,7 @@ def tau_b(x: FloatArray, y: FloatArray) -> tuple[float, float]:
     return float(result.statistic), float(result.pvalue)
 
 
-def rho(x: FloatArray, y: FloatArray) -> tuple[float, float]:
+def rho(x: Float64[FloatArray, " systems"], y: Float64[FloatArray, " systems"]) -> tuple[float, float]:
     """Spearman's rho and its p-value (SciPy's defaults); NaN where one side is constant. Values [S] each."""
     from scipy.stats import spearmanr
 
@@ -100,7 +101,7 @@ def rho(x: FloatArray, y: FloatArray) -> tuple[float, float]:
     return float(result.statistic), float(result.pvalue)
 
 
-def tau_ap(x: FloatArray, y: FloatArray) -> float:
+def tau_ap(x: Float64[FloatArray, " systems"], y: Float64[FloatArray, " systems"]) -> float:
     """AP correlation in the tie-averaged b form of Urbano and Marrero (2017).
 
     In one direction, each item is compared with those strictly above it in one ranking, the concordant share is
@@ -112,7 +113,7 @@ def tau_ap(x: FloatArray, y: FloatArray) -> float:
     return (_directed_tau_ap(a, b) + _directed_tau_ap(b, a)) / 2
 
 
-def rbo(x: FloatArray, y: FloatArray, p: float = 0.9) -> float:
+def rbo(x: Float64[FloatArray, " systems"], y: Float64[FloatArray, " systems"], p: float = 0.9) -> float:
     """Rank-biased overlap of two complete rankings, in the form that lets tied items share a rank.
 
     Webber et al. (2010): the agreement at depth d is twice the overlap over the summed sizes of what stands at rank d
@@ -126,7 +127,10 @@ def rbo(x: FloatArray, y: FloatArray, p: float = 0.9) -> float:
     return float((1 - p) * (p ** (depth - 1) @ agreement) + p ** len(a))
 
 
-def tau_b_many(x: FloatArray, y: FloatArray) -> FloatArray:
+def tau_b_many(
+    x: Float64[FloatArray, "orderings systems"] | Float64[FloatArray, " systems"],
+    y: Float64[FloatArray, "orderings systems"],
+) -> Float64[FloatArray, " orderings"]:
     """Kendall's tau-b of many pairs of orderings at once, from the signs of all pairs of systems.
 
     Args:
@@ -149,7 +153,11 @@ def tau_b_many(x: FloatArray, y: FloatArray) -> FloatArray:
 
 
 def tau_interval(
-    human: FloatArray, judge: FloatArray, n_boot: int = 1000, seed: int = 0, level: float = 0.95
+    human: Float64[FloatArray, "systems topics"],
+    judge: Float64[FloatArray, "systems topics"],
+    n_boot: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
 ) -> Interval:
     """Bootstrap interval of tau-b over topics; per-topic values of one metric, NaN where skipped, [S, T] each.
 
@@ -161,7 +169,12 @@ def tau_interval(
 
 
 def compare_judges(
-    human: FloatArray, first: FloatArray, second: FloatArray, n_boot: int = 1000, seed: int = 0, level: float = 0.95
+    human: Float64[FloatArray, "systems topics"],
+    first: Float64[FloatArray, "systems topics"],
+    second: Float64[FloatArray, "systems topics"],
+    n_boot: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
 ) -> Interval:
     """Paired bootstrap interval of tau(first) - tau(second) over topics; values of one metric, [S, T] each."""
     weights = topic_weights(human.shape[1], n_boot, seed)

@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 from ir_shared.console import UserError
+from jaxtyping import Float64
 
 from rerank_judge.collection import FloatArray
 
@@ -44,7 +45,11 @@ class Plateau:
 
 
 def best_plateau(
-    thresholds: FloatArray, values: FloatArray, *, tie_break: TieBreak = "center", anchor: float | None = None
+    thresholds: Float64[FloatArray, " candidates"],
+    values: Float64[FloatArray, " candidates"],
+    *,
+    tie_break: TieBreak = "center",
+    anchor: float | None = None,
 ) -> Plateau:
     """Selects a threshold.
 

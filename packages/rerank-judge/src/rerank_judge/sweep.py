@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from ir_shared.console import UserError
+from jaxtyping import Float64
 
 from rerank_judge.collection import Collection, FloatArray, IndexArray, IntArray
 from rerank_judge.labeling import ScoreSet
@@ -30,12 +31,12 @@ __all__ = ["sweep"]
 def sweep(
     collection: Collection,
     scores: ScoreSet,
-    thresholds: FloatArray | Sequence[float],
+    thresholds: Float64[FloatArray, " thresholds"] | Sequence[float],
     metrics: Sequence[str | Metric] = DEFAULT_METRICS,
     *,
     missing_topics: MissingTopics = "zero",
     rr_truncation: RRTruncation = "trec",
-) -> FloatArray:
+) -> Float64[FloatArray, "thresholds systems metrics"]:
     """Mean over topics of each metric for each system, labels being ``score >= threshold``.
 
     The same as a :func:`~rerank_judge.leaderboard.leaderboard` for each threshold, up to rounding (1e-13).

@@ -13,7 +13,7 @@ from rerank_judge.calibration import KAPPA, Selection, parse_target, select_thre
 from rerank_judge.collection import Collection
 from rerank_judge.grids import ThresholdGrid
 from rerank_judge.judged import JudgedCollection
-from rerank_judge.labeling import LabelSet, ScoreSet, human_labels
+from rerank_judge.labeling import LabelSet, ScoreSet, human_labels, same_scale
 from rerank_judge.leaderboard import BoardOptions, leaderboard
 from rerank_judge.ordering import tau_b
 from rerank_judge.plateau import TieBreak
@@ -57,11 +57,16 @@ def transfer(
     Arguments as :func:`~rerank_judge.calibration.select_threshold`.
 
     Raises:
-        UserError: the judge has no scores in one of them, or nothing can be selected.
+        UserError: the judge has no scores in one of them or scores of two scales, or nothing can be selected.
     """
     scores, others = source.judges.get(judge), to.judges.get(judge)
     if not isinstance(scores, ScoreSet) or not isinstance(others, ScoreSet):
         raise UserError(f"{judge}: no scores in both {source.name} and {to.name}, so no threshold can be carried over")
+    if not same_scale(scores.scale, others.scale):
+        raise UserError(
+            f"{judge}: scores look like {scores.scale} in {source.name} and {others.scale} in {to.name}, "
+            f"so no threshold can be carried over; say --scale {judge}=logit or log-odds if they are the same"
+        )
     selection = select_threshold(source.collection, scores, target, grid, tie_break=tie_break, **board)
     threshold = threshold_for(selection, others)
     value = value_at(to, judge, threshold, target, **board)

@@ -12,7 +12,7 @@ from ir_shared.run_dir import write_json
 
 from rerank_judge.agreement import Agreement, agree
 from rerank_judge.collection import Collection
-from rerank_judge.commands.inputs import label_sets, named, read_judges, reading_for
+from rerank_judge.commands.inputs import distinct_metrics, label_sets, named, read_judges, reading_for
 from rerank_judge.commands.options import (
     At,
     BinarizeHuman,
@@ -34,7 +34,6 @@ from rerank_judge.commands.options import (
 )
 from rerank_judge.labeling import human_labels
 from rerank_judge.leaderboard import leaderboard
-from rerank_judge.metrics import DEFAULT_METRICS
 
 __all__ = ["agree_command", "leaderboard_command"]
 
@@ -84,7 +83,7 @@ def leaderboard_command(
     json: Json = False,
 ) -> None:
     """Evaluate systems exactly as trec_eval does, best first by the first metric."""
-    metrics = metric or list(DEFAULT_METRICS)
+    metrics = distinct_metrics(metric)
     collection = Collection.load(qrels, runs, **reading_for(metrics, binarize, on_duplicate))
     labels = human_labels(collection)
     board = leaderboard(collection, labels, metrics, missing_topics=missing_topics, rr_truncation=rr_truncation)

@@ -13,10 +13,10 @@ from rerank_judge.collection import Collection, OnDuplicate, ReadOptions
 from rerank_judge.commands.options import parse_at, parse_binarize_judge
 from rerank_judge.judged import align_judge
 from rerank_judge.labeling import Coverage, LabelSet, OnMissing, Scale, ScoreSet, direct, threshold
-from rerank_judge.metrics import parse_metric
+from rerank_judge.metrics import DEFAULT_METRICS, parse_metric
 from rerank_judge.scorers import JudgeFile, read_judge
 
-__all__ = ["label_sets", "named", "pairs_of", "read_judges", "reading_for", "report_coverage"]
+__all__ = ["distinct_metrics", "label_sets", "named", "pairs_of", "read_judges", "reading_for", "report_coverage"]
 
 
 def named(paths: Sequence[Path]) -> dict[str, Path]:
@@ -67,6 +67,11 @@ def pairs_of(files: Sequence[JudgeFile]) -> Qrels:
         for qid, docs in (file.scores or file.labels or {}).items():
             pairs.setdefault(qid, {}).update(dict.fromkeys(docs, 0))
     return pairs
+
+
+def distinct_metrics(given: Sequence[str] | None) -> list[str]:
+    """The metrics asked for, each once and in its canonical form, or else the default ones."""
+    return list(dict.fromkeys(str(parse_metric(name)) for name in given or DEFAULT_METRICS))
 
 
 def reading_for(metrics: Sequence[str], binarize_at: int, on_duplicate: OnDuplicate) -> ReadOptions:

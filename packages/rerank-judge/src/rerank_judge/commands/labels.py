@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ from ir_shared.trec import read_run, run_name, write_qrels, write_run
 from rerank_judge.calibration import read_calibration, threshold_for
 from rerank_judge.collection import Collection
 from rerank_judge.commands.options import Json, Quiet, ScaleOption, document
-from rerank_judge.labeling import LabelSet, ScoreSet, align_scores, direct, threshold
+from rerank_judge.labeling import LabelSet, ScoreSet, align_scores, direct, same_scale, threshold
 from rerank_judge.scorers import load_scorer, read_pairs, score_run
 
 __all__ = ["label", "score"]
@@ -87,9 +88,14 @@ def label(
 
 
 def _calibrated(given: ScoreSet, calibration: Path, scores: Path) -> tuple[LabelSet, dict[str, Any]]:
-    """Labels at a calibration's threshold, and whether the scores are those it was selected on."""
+    """Labels at a calibration's threshold, and whether the scores are those it was selected on.
+
+    Logits and log-odds differ in whether 0 means something, which no longer matters; probabilities are another scale.
+    """
     selection, source = read_calibration(calibration)
-    if selection.scale != given.scale:
+    if same_scale(selection.scale, given.scale):
+        given = replace(given, scale=selection.scale)
+    else:
         raise UserError(
             f"{scores}: the calibration was made on {selection.scale} scores, these are {given.scale}; "
             "use scores of the same kind, or say --scale"

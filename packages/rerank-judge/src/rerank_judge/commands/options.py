@@ -11,6 +11,7 @@ from ir_shared.console import UserError
 from ir_shared.run_dir import provenance
 
 from rerank_judge.bootstrap import Interval
+from rerank_judge.labeling import SCALES, Scale
 from rerank_judge.metrics import DEFAULT_METRICS
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "document",
     "parse_at",
     "parse_binarize_judge",
+    "parse_scales",
     "show_interval",
 ]
 
@@ -114,13 +116,15 @@ def parse_at(values: Iterable[str] | None, judges: Sequence[str]) -> dict[str, f
     """Reads ``JUDGE=THRESHOLD``.
 
     Raises:
-        UserError: another form, an unknown judge, or no number.
+        UserError: another form, an unknown judge, a judge given twice, or no number.
     """
     thresholds: dict[str, float] = {}
     for value in values or ():
         name, sign, number = value.rpartition("=")
         if not sign:
             raise UserError(f"--at {value!r}: expected JUDGE=THRESHOLD")
+        if name in thresholds:
+            raise UserError(f"--at {value!r}: {name} has another threshold already; give one for each judge")
         if name not in judges:
             raise UserError(f"--at {value!r}: no judge of that name; the judges are {', '.join(judges)}")
         try:
@@ -128,6 +132,22 @@ def parse_at(values: Iterable[str] | None, judges: Sequence[str]) -> dict[str, f
         except ValueError:
             raise UserError(f"--at {value!r}: {number!r} is not a number") from None
     return thresholds
+
+
+def parse_scales(values: Iterable[str] | None) -> list[tuple[str | None, Scale]]:
+    """Reads ``SCALE`` or ``JUDGE=SCALE``: judge, or None for all, and scale, in an order in which the last one holds.
+
+    Raises:
+        UserError: another scale.
+    """
+    scales: list[tuple[str | None, Scale]] = []
+    for value in values or ():
+        name, _, text = value.rpartition("=")
+        scale = next((scale for scale in SCALES if scale == text), None)
+        if scale is None:
+            raise UserError(f"--scale {value!r}: expected one of {', '.join(SCALES)}, or JUDGE= and one of these")
+        scales.append((name or None, scale))
+    return sorted(scales, key=lambda pair: pair[0] is not None)
 
 
 def parse_binarize_judge(value: str) -> int | None:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
 import typer
-from ir_shared.console import DataWarning, UserError, print_json, print_table
+from ir_shared.console import DataWarning, UserError, notice, print_json, print_table
 
 from rerank_judge.bootstrap import Interval
 from rerank_judge.collection import Collection, require_ordering
-from rerank_judge.commands.inputs import label_sets, named, pairs_of, read_judges, reading_for, report_coverage
+from rerank_judge.commands.inputs import (
+    distinct_metrics,
+    label_sets,
+    named,
+    pairs_of,
+    read_judges,
+    reading_for,
+    report_coverage,
+)
 from rerank_judge.commands.options import (
     At,
     BinarizeHuman,
@@ -34,7 +43,6 @@ from rerank_judge.commands.options import (
 )
 from rerank_judge.labeling import Coverage, LabelSet, human_labels
 from rerank_judge.leaderboard import Board, leaderboard
-from rerank_judge.metrics import DEFAULT_METRICS
 from rerank_judge.ordering import Correlation, compare_judges, correlate, tau_b
 
 __all__ = ["correlate_command"]
@@ -86,7 +94,7 @@ def correlate_command(
 
     A file of labels is taken as it is; scores are labelled by the judge's own decision, or at a threshold of --at.
     """
-    metrics = metric or list(DEFAULT_METRICS)
+    metrics = distinct_metrics(metric)
     files = read_judges(judge)
     if against is not None and (against not in [file.name for file in files] or not bootstrap):
         raise UserError(f"--against {against}: needs --bootstrap, and the name of one of the judges")
@@ -144,6 +152,9 @@ def _print_rows(rows: Sequence[_Row], against: str | None) -> None:
     kept = [i for i in range(len(columns)) if any(row[i] is not None for row in shown)]
     title = f"{rows[0].correlation.n_systems} systems"
     print_table(title, [columns[i] for i in kept], [[row[i] for i in kept] for row in shown], left=2)
+    undefined = [f"{row.judge} {row.correlation.metric}" for row in rows if math.isnan(row.correlation.tau)]
+    if undefined:
+        notice(f"tau is undefined where humans or judge give all systems one value: {', '.join(undefined)}")
 
 
 def _warn_self_judging(judges: Sequence[str], systems: Sequence[str]) -> None:

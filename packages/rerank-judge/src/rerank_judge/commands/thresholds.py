@@ -27,9 +27,10 @@ from rerank_judge.commands.options import (
     TieBreakOption,
     document,
     parse_at,
+    parse_scales,
 )
 from rerank_judge.judged import JudgedCollection
-from rerank_judge.labeling import OnMissing, align_scores
+from rerank_judge.labeling import OnMissing, Scale, align_scores
 from rerank_judge.leaderboard import BoardOptions
 from rerank_judge.metrics import DEFAULT_METRICS
 from rerank_judge.reference import Figures, read_reference
@@ -124,6 +125,16 @@ def transfer_command(
             "--reference", help="TOML file of published figures to show beside ours, or 'published' for the paper's."
         ),
     ] = None,
+    scale: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--scale",
+            metavar="[JUDGE=]SCALE",
+            help="What the scores of all judges, or of one, are: probability, log-odds (which decide at 0) or logit; "
+            "repeat for several.",
+            show_default="as the file says, else probability within [0, 1] and logit outside",
+        ),
+    ] = None,
     tie_break: TieBreakOption = "center",
     binarize_human: BinarizeHuman = 2,
     on_missing: OnMissingOption = "error",
@@ -137,11 +148,16 @@ def transfer_command(
 
     Judges are matched by the name of their files. Each judge's own decision, where it makes one, stands beside.
     """
-    grids = grid or ["paper", "exact"]
+    grids = list(dict.fromkeys(grid or ["paper", "exact"]))
+    scales = parse_scales(scale)
+    _distinct_names([source, *to])
     reading = reading_for(_metrics(target), binarize_human, on_duplicate)
     first = _load(source, on_missing, reading)
-    others = [_one_name(first, _load(spec, on_missing, reading)) for spec in to]
+    others = [_scaled(_one_name(first, _load(spec, on_missing, reading)), scales) for spec in to]
+    first = _scaled(first, scales)
     figures = read_reference(reference) if reference else {}
+    if figures and not figures.keys() & {first.name if both else None, *(other.name for other in others)}:
+        notice(f"--reference {reference}: has figures of {', '.join(figures)} only; call collections by these names")
     options: BoardOptions = {"missing_topics": missing_topics, "rr_truncation": rr_truncation}
     tables = []
     for other in others:
@@ -202,6 +218,19 @@ def _input_paths(spec: str) -> dict[str, Path]:
     return {role: Path(part) for role, part in zip(roles, parts, strict=False)}
 
 
+def _distinct_names(specs: Sequence[str]) -> None:
+    names = [spec.partition("=")[0] for spec in specs]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"{name}=...: two collections of one name; give each its own")
+
+
+def _scaled(judged: JudgedCollection, scales: Sequence[tuple[str | None, Scale]]) -> JudgedCollection:
+    for judge, scale in scales:
+        judged = judged.with_scale(scale, judge)
+    return judged
+
+
 def _one_name(source: JudgedCollection, other: JudgedCollection) -> JudgedCollection:
     """Where each side has one judge, they are the same one, whatever their files are called."""
     if len(source.judges) != 1 or len(other.judges) != 1:
@@ -213,7 +242,7 @@ def _one_name(source: JudgedCollection, other: JudgedCollection) -> JudgedCollec
 def _targets(asked: Sequence[str] | None, a: JudgedCollection, b: JudgedCollection) -> list[str]:
     """The targets asked for, or else kappa and, where both sides have runs, the orderings."""
     if asked:
-        return [parse_target(target) for target in asked]
+        return list(dict.fromkeys(parse_target(target) for target in asked))
     orderings = a.collection.systems and b.collection.systems
     return [KAPPA, *(f"tau:{metric}" for metric in DEFAULT_METRICS if orderings)]
 

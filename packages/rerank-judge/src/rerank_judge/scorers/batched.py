@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ir_shared.console import UserError
@@ -36,11 +36,22 @@ class BatchedScorer(ABC):
     Args:
         checkpoint: the model.
         card: the judge's card.
-        batch_tokens: most tokens of a batch, padding included.
+        batch_tokens: most tokens of a batch, padding included. None takes the default.
+        default_tokens: the default by kind of device, "cuda" or "cpu".
         cpu_fallback: whether the CPU takes over where one pair alone exceeds the GPU's memory.
     """
 
-    def __init__(self, checkpoint: Checkpoint, card: JudgeCard, *, batch_tokens: int, cpu_fallback: bool) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        card: JudgeCard,
+        *,
+        batch_tokens: int | None,
+        default_tokens: Mapping[str, int],
+        cpu_fallback: bool,
+    ) -> None:
+        if batch_tokens is None:
+            batch_tokens = default_tokens[checkpoint.device.partition(":")[0]]
         if batch_tokens < 1:
             raise UserError(f"batch_tokens {batch_tokens}: must be positive")
         self.checkpoint = checkpoint

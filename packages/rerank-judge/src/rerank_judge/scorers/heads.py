@@ -29,7 +29,7 @@ def float_rows(head: Any, rows: Sequence[int]) -> Any:
         few.weight.copy_(head.weight[list(rows)])
         if head.bias is not None:
             few.bias.copy_(head.bias[list(rows)])
-    few.register_forward_pre_hook(lambda _, inputs: (inputs[0].float(),))
+    few.register_forward_pre_hook(lambda rows, inputs: (inputs[0].to(rows.weight.dtype),))
     return few.requires_grad_(False)
 
 

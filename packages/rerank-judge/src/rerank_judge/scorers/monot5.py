@@ -24,6 +24,7 @@ __all__ = ["MonoT5Scorer"]
 _PROMPT = "Query: {} Document: {}"
 _CUE = "Relevant:"
 _MAX_LENGTH = 512
+_BATCH_TOKENS = {"cuda": 32_768, "cpu": 1_024}
 
 
 class MonoT5Scorer(BatchedScorer):
@@ -33,7 +34,7 @@ class MonoT5Scorer(BatchedScorer):
         checkpoint: a T5, mT5 or other encoder-decoder model; its head is reduced to the two answers.
         answers: the positive and the negative answer word.
         max_length: longest input in tokens, None means 512; the document is cut, never the cue behind it.
-        batch_tokens: most tokens of a batch; None means 32,768 on a GPU and 4,096 else.
+        batch_tokens: most tokens of a batch; None means 32,768 on a GPU and 1,024 else.
         cpu_fallback: whether the CPU takes over where one pair exceeds the GPU's memory.
         judge_id: the judge's name. None takes the checkpoint's.
         family: the judge's family. None means monoT5.
@@ -75,8 +76,9 @@ class MonoT5Scorer(BatchedScorer):
             prompt_hash=text_hash(f"{_PROMPT} {_CUE}"),
             token_ids=dict(zip(words, ids, strict=True)),
         )
-        tokens = batch_tokens or (32_768 if checkpoint.device.startswith("cuda") else 4_096)
-        super().__init__(checkpoint, card, batch_tokens=tokens, cpu_fallback=cpu_fallback)
+        super().__init__(
+            checkpoint, card, batch_tokens=batch_tokens, default_tokens=_BATCH_TOKENS, cpu_fallback=cpu_fallback
+        )
 
     def encode(self, pairs: Sequence[Pair]) -> list[Example]:
         """Token ids of prompt, cue and end; of a long text only the part before the cue is cut."""

@@ -41,6 +41,7 @@ _SLACK = 4
 _MAX_LENGTH = 2_000
 MAX_NEW_TOKENS = 2_000
 """Budget of a trace in the paper's judges."""
+_BATCH_TOKENS = {"cuda": 65_536, "cpu": 8_192}
 
 
 class ReasoningScorer(BatchedScorer):
@@ -102,8 +103,9 @@ class ReasoningScorer(BatchedScorer):
             token_ids=dict(zip(_WORDS, answers, strict=True)),
             settings={"max_new_tokens": max_new_tokens},
         )
-        tokens = batch_tokens or (65_536 if checkpoint.device.startswith("cuda") else 8_192)
-        super().__init__(checkpoint, card, batch_tokens=tokens, cpu_fallback=cpu_fallback)
+        super().__init__(
+            checkpoint, card, batch_tokens=batch_tokens, default_tokens=_BATCH_TOKENS, cpu_fallback=cpu_fallback
+        )
 
     def encode(self, pairs: Sequence[Pair]) -> list[Example]:
         """Prompts; of a long one the passage is cut, and the query only if it alone fills the prompt."""

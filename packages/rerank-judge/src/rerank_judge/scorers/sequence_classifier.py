@@ -27,6 +27,7 @@ Template = Literal["rankllama", "pair"]
 """One string as RankLLaMA was trained on, or query and document as the tokenizer joins a pair of texts."""
 
 _LEAST_DOCUMENT = 4
+_BATCH_TOKENS = {"cuda": 32_768, "cpu": 1_024}
 
 
 class SequenceClassifierScorer(BatchedScorer):
@@ -36,7 +37,7 @@ class SequenceClassifierScorer(BatchedScorer):
         checkpoint: the model, see :func:`rerank_judge.scorers.adapters.load_classifier`.
         template: how query and document become one input.
         max_length: longest input in tokens. None means 196 for RankLLaMA, else the tokenizer's limit up to 512.
-        batch_tokens: most tokens of a batch; None means 32,768 on a GPU and 4,096 else.
+        batch_tokens: most tokens of a batch; None means 32,768 on a GPU and 1,024 else.
         cpu_fallback: whether the CPU takes over where one pair exceeds the GPU's memory.
         judge_id: the judge's name. None takes the checkpoint's.
         family: the judge's family. None means RankLLaMA or cross-encoder.
@@ -80,8 +81,9 @@ class SequenceClassifierScorer(BatchedScorer):
             max_length=length,
             prompt_hash=text_hash(form),
         )
-        tokens = batch_tokens or (32_768 if checkpoint.device.startswith("cuda") else 4_096)
-        super().__init__(checkpoint, card, batch_tokens=tokens, cpu_fallback=cpu_fallback)
+        super().__init__(
+            checkpoint, card, batch_tokens=batch_tokens, default_tokens=_BATCH_TOKENS, cpu_fallback=cpu_fallback
+        )
 
     def encode(self, pairs: Sequence[Pair]) -> list[Example]:
         """Inputs in the template, cut on the right; of a pair only the document, unless the query fills all."""
