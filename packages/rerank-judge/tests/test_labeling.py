@@ -61,9 +61,9 @@ def test_scale_is_probability_only_within_zero_and_one() -> None:
 def test_thresholds_on_another_scale_are_warned_of(
     scores: dict[str, float], scale: str, at: float, message: str
 ) -> None:
-    aligned = align_scores(Collection.from_mappings({"q": QRELS["q"]}), {"q": scores}, "j", scale=scale)  # type: ignore[arg-type]
-    with pytest.warns(DataWarning, match=message):
-        threshold(aligned, at)
+    collection = Collection.from_mappings({"q": QRELS["q"]})
+    with pytest.warns(DataWarning, match=message):  # when aligned, or when labelled
+        threshold(align_scores(collection, {"q": scores}, "j", scale=scale), at)  # type: ignore[arg-type]
 
 
 def test_what_cannot_be_probabilities_is_not_taken_for_them(collection: Collection) -> None:
