@@ -4,9 +4,9 @@
 
 The model has the shape of T5-small (or T5-base) and random weights; its vocabulary is 2,000 words instead of 32,128
 pieces, which only shortens the embedding table, because the judge computes two rows of the head. Passages have
-log-normal lengths with a median of 95 tokens. File order pads every batch to its longest pair, in batches of 32 pairs as
-is common and of 8, about what a bucket holds on a CPU; buckets have the judge's default budget of tokens. Times include tokenising and
-are medians, the ratio is the median of the ratios of neighbouring measurements.
+log-normal lengths with a median of 95 tokens. File order pads every batch to its longest pair, in batches of 32 pairs,
+as is common, and of 8, about what a bucket holds on a CPU; buckets have the judge's default budget of tokens. Times
+include tokenising and are medians; a ratio is the median of the ratios of neighbouring measurements.
 """
 
 from __future__ import annotations

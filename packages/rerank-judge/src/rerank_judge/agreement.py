@@ -142,7 +142,7 @@ def confusion(human: Bool[BoolArray, " pairs"], judge: Bool[BoolArray, " pairs"]
     return Confusion(tp, fp, fn, len(human) - tp - fp - fn)
 
 
-def kappa_from_counts(n: Counts, positives: Counts, m: Counts, tp: Counts) -> Float64[FloatArray, "..."]:
+def kappa_from_counts(n: Counts, positives: Counts, m: Counts, tp: Counts) -> Float64[FloatArray, "*tables"]:
     """Kappa of many tables at once: N, P, m and tp broadcast, NaN where undefined.
 
     int64 is exact here up to about 10^9 pairs.
