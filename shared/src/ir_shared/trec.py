@@ -119,22 +119,19 @@ def read_qrels(path: str | Path) -> Qrels:
             )
         qid, _, docid, text = fields
         if not _INTEGER.fullmatch(text):
-            raise TrecFormatError(
-                path, number, line, f"the grade must be an integer of at most nine digits, found {text!r}"
-            )
+            problem = f"the grade must be an integer of at most nine digits, found {text!r}"
+            raise TrecFormatError(path, number, line, problem)
         grade = int(text)
         grades = qrels.setdefault(qid, {})
         before = grades.get(docid)
         if before is not None and before != grade:
-            raise TrecFormatError(
-                path, number, line, f"{qid} {docid} was given grade {before} before; keep one of the two"
-            )
+            problem = f"{qid} {docid} was given grade {before} before; keep one of the two"
+            raise TrecFormatError(path, number, line, problem)
         repeated += before is not None
         grades[docid] = grade
     if repeated:
-        warnings.warn(
-            f"{path}: {repeated} repeated line(s) with equal grades, each kept once", DataWarning, stacklevel=2
-        )
+        message = f"{path}: {repeated} repeated line(s) with equal grades, each kept once"
+        warnings.warn(message, DataWarning, stacklevel=2)
     return _not_empty(path, qrels, "qrels")
 
 
@@ -194,9 +191,8 @@ def read_run(
         scores[docid] = score
     _check_ranks(path, run, ranks)
     if not run and unwanted != _NO_LINE:
-        warnings.warn(
-            f"{path}: none of the {len(topics or ())} wanted topics is in this run", DataWarning, stacklevel=2
-        )
+        message = f"{path}: none of the {len(topics or ())} wanted topics is in this run"
+        warnings.warn(message, DataWarning, stacklevel=2)
         return run
     return _not_empty(path, run, "run")
 
