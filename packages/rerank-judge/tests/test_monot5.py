@@ -11,14 +11,10 @@ import torch
 import transformers
 from ir_shared.console import UserError
 from ir_shared.tiny_models import make_tiny
-from rerank_judge.collection import Collection
-from rerank_judge.labeling import align_scores, direct
 from rerank_judge.scorers import Pair, load_scorer
 from rerank_judge.scorers.checkpoints import Checkpoint, load_checkpoint
-from rerank_judge.scorers.encoding import answer_ids
-from rerank_judge.scorers.heads import log_odds
 from rerank_judge.scorers.monot5 import MonoT5Scorer
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 WORDS = ["true", "false", "yes", "no", "Query:", "Document:", "Relevant:", *(f"w{i}" for i in range(40))]
 
@@ -176,18 +172,6 @@ def test_probability_is_the_softmax_of_the_two_logits(checkpoint: Checkpoint, fu
     assert 1 / (1 + math.exp(-score)) == pytest.approx(expected, abs=1e-6)
 
 
-def test_the_label_flips_exactly_at_log_odds_zero() -> None:
-    values = {"a": -5e-324, "b": 0.0, "c": 5e-324}
-    collection = Collection.from_mappings({"q": dict.fromkeys(values, 0)})
-    labels = direct(align_scores(collection, {"q": values}, "j", scale="log-odds"))
-    assert labels.labels.tolist() == [0, 1, 1]
-
-
-def test_a_constant_added_to_both_logits_changes_nothing() -> None:
-    logits = torch.randn(8, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    assert log_odds(logits + 1000) == pytest.approx(log_odds(logits), abs=1e-12)
-
-
 def test_each_score_goes_to_the_pair_at_its_position_even_if_ids_repeat(checkpoint: Checkpoint) -> None:
     texts = ["w1", "w2 w3 w4", "w5 w6"]
     scorer = MonoT5Scorer(checkpoint)
@@ -203,34 +187,6 @@ def test_other_answer_words_are_read_from_the_spec(folder: Path, full: Any, toke
     assert next(iter(scorer.score([pair]))).score == pytest.approx(
         reference(full, tokenizer, ids, ("yes", "no")), abs=1e-5
     )
-
-
-def test_a_tokenizer_that_splits_the_answers_is_refused_with_its_pieces() -> None:
-    # A trained Unigram of few pieces: the first piece of both words is the blank, so their log-odds would be 0 always.
-    backend = Tokenizer(models.Unigram())
-    backend.pre_tokenizer = pre_tokenizers.Metaspace()
-    special = ["<pad>", "</s>", "<unk>"]
-    trainer = trainers.UnigramTrainer(vocab_size=20, special_tokens=special, unk_token="<unk>", show_progress=False)
-    draw = random.Random(0)
-    texts = [" ".join("".join(draw.choices("truefals", k=3)) for _ in range(20)) for _ in range(50)]
-    backend.train_from_iterator(texts, trainer)
-    make: Any = transformers.PreTrainedTokenizerFast
-    split = make(tokenizer_object=backend, unk_token="<unk>", eos_token="</s>", pad_token="<pad>")
-    pieces = split.tokenize("true")
-    assert len(pieces) > 1
-    assert split.encode("true")[0] == split.encode("false")[0]
-    with pytest.raises(UserError, match=r"splits the answer 'true' into pieces .*; use a checkpoint trained") as error:
-        answer_ids(split, ("true", "false"), "tiny")
-    assert all(repr(piece) in str(error.value) for piece in pieces)
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [(("maybe", "false"), "does not know the answer 'maybe'"), (("true", "true"), "are the same token")],
-)
-def test_unknown_and_equal_answers_are_refused(tokenizer: Any, words: tuple[str, str], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        answer_ids(tokenizer, words, "tiny")
 
 
 class Tight(transformers.T5ForConditionalGeneration):

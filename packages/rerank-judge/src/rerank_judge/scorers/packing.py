@@ -95,6 +95,8 @@ def collate(examples: Sequence[Example], pad_id: int, device: str, *, left: bool
 class Halving:
     """Runs batches and halves the token budget for all that follow where the GPU's memory does not suffice.
 
+    Halved batches may differ from whole ones in the last bits of a score, as any two batch shapes do.
+
     Attributes:
         to_cpu: moves the work to the CPU, for a sequence that does not fit alone. None makes that an error.
         limit: the budget that has been found to fit; None until memory ran out once.
