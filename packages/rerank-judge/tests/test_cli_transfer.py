@@ -68,6 +68,8 @@ def test_the_scale_of_all_judges_or_of_one_can_be_said(cli: Cli, toy_folder: Pat
     for said in (["log-odds"], ["toy=log-odds"], ["toy=log-odds", "logit"]):
         outcome = cli(*arguments, *(part for scale in said for part in ("--scale", scale)))
         assert outcome.out.splitlines()[2].split() == ["toy", "0.514", "1.3", "0.546"]
+    both = cli(*arguments, "--both", "--scale", "log-odds").out.splitlines()
+    assert [line.split()[1] for line in both if line.startswith("toy")] == ["0.514", "0.476"]
     for wrong, message in (
         ("other=logit", "no judge other"),
         ("toy=high", "expected one of"),

@@ -172,3 +172,10 @@ def test_all_coefficients_are_one_for_equal_orderings_of_any_systems(order: Any)
     x = floats(order)
     for coefficient in itertools.chain((tau_b(x, x)[0], rho(x, x)[0]), (tau_ap(x, x), rbo(x, x))):
         assert coefficient == pytest.approx(1)
+
+
+def test_means_that_differ_by_rounding_only_are_tied_whichever_is_larger() -> None:
+    reference = np.array([3.0, 2.0, 1.0])
+    nearly = np.array([[2.0, 1.0, 1.0 + 1e-15], [2.0, 1.0 + 1e-15, 1.0], [2.0, 1.0, 1.0]])
+    assert tau_b_many(reference, nearly).tolist() == pytest.approx([2 / 6**0.5] * 3)
+    assert [tau_b(reference, row)[0] for row in nearly] == pytest.approx([2 / 6**0.5] * 3)

@@ -9,12 +9,13 @@ NAN = float("nan")
 
 
 def chosen(values: list[float], **options: object) -> float:
-    return best_plateau(np.arange(len(values), dtype=float), np.array(values), **options).threshold  # type: ignore[arg-type]
+    return best_plateau(np.arange(len(values), dtype=float), np.array(values, dtype=float), **options).threshold  # type: ignore[arg-type]
 
 
 def test_longest_plateau_wins_and_gives_its_lower_middle() -> None:
     assert chosen([1, 0, 1, 1, 1, 1, 0, 1, 1]) == 3
     assert chosen([0, 1, 1, 1, 0]) == 2
+    assert chosen([1, 0, 1, 1, 1], anchor=0.0) == 3  # however near a shorter one is
     plateau = best_plateau(np.arange(5.0), np.array([0, 1, 1, 1, 0.0]))
     assert (plateau.low, plateau.high, plateau.n_best, plateau.value) == (1, 3, 3, 1)
 

@@ -37,8 +37,8 @@ def test_sweep_equals_evaluating_each_threshold(
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> tuple[Collection, ScoreSet]:
-    """Small collections with tied judge scores, unjudged documents, missing topics and missing scores."""
+def worlds(draw: st.DrawFn) -> tuple[Any, Any, Any, Any]:
+    """Qrels, runs, scores and what becomes of missing ones; with ties, unjudged documents, missing topics and pairs."""
     docids = [f"d{i}" for i in range(10)]
     topics = [f"t{i}" for i in range(draw(st.integers(1, 3)))]
     qrels = {t: draw(st.dictionaries(st.sampled_from(docids), st.integers(0, 3), min_size=1)) for t in topics}
@@ -47,20 +47,20 @@ def worlds(draw: st.DrawFn) -> tuple[Collection, ScoreSet]:
         f"s{i}": draw(st.dictionaries(st.sampled_from(topics), st.dictionaries(st.sampled_from(docids), score)))
         for i in range(3)
     }
-    collection = Collection.from_mappings(qrels, runs)
     judge = {t: {d: draw(score) for d in docs if draw(st.integers(0, 4))} for t, docs in qrels.items()}
     first = topics[0]
     judge[first] = judge[first] or {next(iter(qrels[first])): 0.5}
-    policy = draw(st.sampled_from(["skip", "non-relevant"]))
-    return collection, align_scores(collection, judge, "judge", on_missing=policy)
+    return qrels, runs, judge, draw(st.sampled_from(["skip", "non-relevant"]))
 
 
 @given(worlds(), st.lists(st.sampled_from([-2.0, -1.0, 0.0, 0.25, 0.5, 2.0, 3.0]), min_size=1, max_size=6))
 @settings(max_examples=200, deadline=None)
 def test_sweep_equals_evaluating_each_threshold_in_any_order_and_repeated(
-    world: tuple[Collection, ScoreSet], thresholds: list[float]
+    world: tuple[Any, Any, Any, Any], thresholds: list[float]
 ) -> None:
-    collection, scores = world
+    qrels, runs, judge, on_missing = world
+    collection = Collection.from_mappings(qrels, runs)
+    scores = align_scores(collection, judge, "judge", on_missing=on_missing)
     found = sweep(collection, scores, thresholds, METRICS)
     assert found == pytest.approx(separately(collection, scores, thresholds, METRICS), abs=1e-12)
 
