@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ir_shared.console import UserError
 from rerank_judge.bias import BiasReport, bias_from_boards, bias_report, displacement
@@ -59,6 +59,7 @@ def test_the_published_dl19_example() -> None:
 MEANS = st.lists(st.floats(0, 1), min_size=27, max_size=27).map(lambda v: np.reshape(v, (9, 3)))
 
 
+@settings(max_examples=40, deadline=None)
 @given(human=MEANS, judge=MEANS, constant=st.floats(-0.5, 0.5))
 def test_centred_differences_sum_to_zero_and_a_constant_changes_leniency_only(
     human: np.ndarray, judge: np.ndarray, constant: float
@@ -75,6 +76,7 @@ def test_centred_differences_sum_to_zero_and_a_constant_changes_leniency_only(
         assert lifted.cross[group].value == pytest.approx(estimate.value, abs=1e-12)
 
 
+@settings(max_examples=40, deadline=None)
 @given(human=MEANS)
 def test_a_judge_that_is_the_human_has_no_bias(human: np.ndarray) -> None:
     report = bias_from_boards(board("human", human), [board("rank1-7b", human)], FAMILIES, n_boot=10)

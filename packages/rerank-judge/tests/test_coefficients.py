@@ -7,7 +7,7 @@ import warnings
 import krippendorff
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ir_shared.console import UserError
 from rerank_judge.agreement import agree
@@ -47,6 +47,7 @@ def expected(name: str, human: np.ndarray, judge: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("name", COEFFICIENTS)
+@settings(max_examples=60, deadline=None)
 @given(pairs=TABLES)
 def test_coefficients_equal_the_reference_libraries(name: str, pairs: list[tuple[int, int]]) -> None:
     human, judge = np.array(pairs).T
@@ -56,6 +57,7 @@ def test_coefficients_equal_the_reference_libraries(name: str, pairs: list[tuple
         assert value == pytest.approx(expected(name, human[t::3], judge[t::3]), abs=1e-12, nan_ok=True)
 
 
+@settings(max_examples=60, deadline=None)
 @given(
     ratings=st.lists(st.tuples(*[st.none() | st.integers(0, 3)] * 4), min_size=3, max_size=40),
     level=st.sampled_from(["nominal", "ordinal", "interval"]),

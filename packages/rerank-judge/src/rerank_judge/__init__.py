@@ -7,10 +7,15 @@ ask :func:`agree`, :func:`select_threshold`, :func:`leaderboard` and :func:`corr
 from importlib.metadata import version
 
 from rerank_judge.agreement import Agreement, Confusion, agree, compare_kappa, confusion, kappa_interval, topic_counts
+from rerank_judge.bias import BiasReport, bias_report
 from rerank_judge.calibration import Selection, read_calibration, select_threshold, target_values, write_calibration
+from rerank_judge.coefficients import Coefficient, coefficient, rater_alpha
 from rerank_judge.collection import Collection
+from rerank_judge.crossval import CrossValidation, cross_validate, leave_one_out
+from rerank_judge.families import Families
 from rerank_judge.grids import ThresholdGrid
 from rerank_judge.judged import JudgedCollection, align_judge
+from rerank_judge.judged_pool import judged_pool
 from rerank_judge.kappa_curve import KappaCurve, kappa_at, kappa_curve
 from rerank_judge.labeling import (
     Coverage,
@@ -35,7 +40,10 @@ from rerank_judge.ordering import (
     tau_b_many,
     tau_interval,
 )
+from rerank_judge.panels import leave_family_out_board, majority, mean_log_odds
 from rerank_judge.scorers import Pair, PairScorer, ScoredPair, load_scorer
+from rerank_judge.study import run_study
+from rerank_judge.study_config import StudyConfig
 from rerank_judge.sweep import sweep
 from rerank_judge.toy import toy_collection, toy_text
 from rerank_judge.transfer import Transferred, direct_value, transfer, value_at
@@ -44,11 +52,15 @@ from rerank_judge.transfer_table import TransferTable, transfer_table
 __version__ = version("rerank-judge")
 __all__ = [
     "Agreement",
+    "BiasReport",
     "Board",
+    "Coefficient",
     "Collection",
     "Confusion",
     "Correlation",
     "Coverage",
+    "CrossValidation",
+    "Families",
     "JudgedCollection",
     "KappaCurve",
     "LabelSet",
@@ -58,6 +70,7 @@ __all__ = [
     "ScoreSet",
     "ScoredPair",
     "Selection",
+    "StudyConfig",
     "ThresholdGrid",
     "TransferTable",
     "Transferred",
@@ -65,21 +78,31 @@ __all__ = [
     "align_judge",
     "align_labels",
     "align_scores",
+    "bias_report",
+    "coefficient",
     "compare_judges",
     "compare_kappa",
     "confusion",
     "correlate",
+    "cross_validate",
     "direct",
     "direct_value",
     "human_labels",
+    "judged_pool",
     "kappa_at",
     "kappa_curve",
     "kappa_interval",
     "leaderboard",
+    "leave_family_out_board",
+    "leave_one_out",
     "load_scorer",
+    "majority",
+    "mean_log_odds",
+    "rater_alpha",
     "rbo",
     "read_calibration",
     "rho",
+    "run_study",
     "select_threshold",
     "sweep",
     "target_values",

@@ -20,6 +20,7 @@ from typing import Any, Unpack
 
 import numpy as np
 from ir_shared.console import UserError
+from jaxtyping import Float64, Int64
 
 from rerank_judge.bias_estimates import Differences, Estimate
 from rerank_judge.collection import Collection, FloatArray, IntArray, require_ordering
@@ -149,7 +150,7 @@ def bias_from_boards(
     judges: Sequence[Board],
     families: Families,
     *,
-    judged: FloatArray | None = None,
+    judged: Float64[FloatArray, "systems 2"] | None = None,
     holes: Holes = "raw",
     n_boot: int = 1000,
     seed: int = 0,
@@ -196,7 +197,9 @@ def bias_from_boards(
     )
 
 
-def displacement(human: FloatArray, judge: FloatArray) -> IntArray:
+def displacement(
+    human: Float64[FloatArray, " systems"], judge: Float64[FloatArray, " systems"]
+) -> Int64[IntArray, " systems"]:
     """Rank by humans minus rank by the judge, a rank being 1 + the number of better systems, [S]; positive: promoted.
 
     Means within 1e-12 of each other share a rank. Means [S] each.

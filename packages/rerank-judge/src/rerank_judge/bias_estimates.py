@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64, Int64
 
 from rerank_judge.bootstrap import Interval, percentile_interval, topic_weights
 from rerank_judge.collection import FloatArray, IntArray
@@ -39,10 +40,10 @@ class Differences:
         weights: how often each topic occurs in each resample, [B, T]; None without intervals.
     """
 
-    leniency: FloatArray
-    centred: FloatArray
-    judged: FloatArray | None
-    weights: IntArray | None
+    leniency: Float64[FloatArray, "judges topics"]
+    centred: Float64[FloatArray, "judges systems topics"]
+    judged: Float64[FloatArray, "systems 2"] | None
+    weights: Int64[IntArray, "resamples topics"] | None
 
     @classmethod
     def of(cls, differences: FloatArray, judged: FloatArray | None, n_boot: int, seed: int) -> Differences:

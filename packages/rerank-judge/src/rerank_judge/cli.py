@@ -5,9 +5,11 @@ from __future__ import annotations
 import typer
 from ir_shared.console import run_app
 
+from rerank_judge.commands.bias import bias_command
 from rerank_judge.commands.evaluation import agree_command, leaderboard_command
 from rerank_judge.commands.labels import label, score
 from rerank_judge.commands.orderings import correlate_command
+from rerank_judge.commands.study import study_command
 from rerank_judge.commands.thresholds import calibrate, transfer_command
 
 __all__ = ["app", "main"]
@@ -27,6 +29,8 @@ app.command("transfer")(transfer_command)
 app.command("agree")(agree_command)
 app.command("leaderboard")(leaderboard_command)
 app.command("correlate")(correlate_command)
+app.command("bias")(bias_command)
+app.command("study")(study_command)
 
 
 def main() -> None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from ir_shared.console import UserError
+from jaxtyping import Bool, Float64, Int64
 
 from rerank_judge.bootstrap import Interval, percentile_interval, topic_weights
 from rerank_judge.collection import BoolArray, Collection, FloatArray, IntArray
@@ -20,7 +21,6 @@ from rerank_judge.labeling import LabelSet, human_labels
 __all__ = [
     "COEFFICIENTS",
     "Coefficient",
-    "CoefficientName",
     "Level",
     "alpha_from_coincidences",
     "coefficient",
@@ -32,8 +32,7 @@ __all__ = [
 ]
 
 Level = Literal["nominal", "ordinal", "interval"]
-CoefficientName = Literal["kappa:linear", "kappa:quadratic", "alpha:nominal", "alpha:ordinal", "alpha:interval", "mcc"]
-COEFFICIENTS: tuple[CoefficientName, ...] = get_args(CoefficientName)
+COEFFICIENTS = ("kappa:linear", "kappa:quadratic", "alpha:nominal", "alpha:ordinal", "alpha:interval", "mcc")
 
 
 @dataclass(frozen=True)
@@ -57,9 +56,7 @@ class Coefficient:
     interval: Interval | None
 
 
-def coefficient(
-    collection: Collection, labels: LabelSet, name: CoefficientName, *, n_boot: int = 0, seed: int = 0
-) -> Coefficient:
+def coefficient(collection: Collection, labels: LabelSet, name: str, *, n_boot: int = 0, seed: int = 0) -> Coefficient:
     """One coefficient between a judge and the humans, on the pairs that both judged.
 
     Weighted kappa and alpha compare grades where the judge gives grades (``binarize_at`` above 1), negative ones
@@ -129,7 +126,7 @@ def rater_alpha(
     )
 
 
-def topic_tables(collection: Collection, labels: LabelSet, *, graded: bool) -> IntArray:
+def topic_tables(collection: Collection, labels: LabelSet, *, graded: bool) -> Int64[IntArray, "topics values values"]:
     """Counts by human and judge value over the pairs both judged, [T, G, G], values being 0 to G - 1."""
     both = collection.judged & labels.known
     human, judge = _ratings(human_labels(collection), graded), _ratings(labels, graded)
@@ -139,7 +136,9 @@ def topic_tables(collection: Collection, labels: LabelSet, *, graded: bool) -> I
     return counts.reshape(-1, size, size).astype(np.int64)
 
 
-def weighted_kappa_from_tables(tables: IntArray, power: int) -> FloatArray:
+def weighted_kappa_from_tables(
+    tables: Int64[IntArray, "*batch values values"], power: int
+) -> Float64[FloatArray, "*batch"]:
     """Weighted kappa (Cohen 1968) with disagreement |i - j|^power: 1 for linear weights, 2 for quadratic ones.
 
     kappa = 1 - sum(w O) / sum(w E), O the table and E = rows x columns / n. NaN where sum(w E) is 0.
@@ -156,7 +155,7 @@ def weighted_kappa_from_tables(tables: IntArray, power: int) -> FloatArray:
     return _one_minus(observed, expected)
 
 
-def mcc_from_tables(tables: IntArray) -> FloatArray:
+def mcc_from_tables(tables: Int64[IntArray, "*batch 2 2"]) -> Float64[FloatArray, "*batch"]:
     """The Matthews correlation coefficient (phi) of tables [..., 2, 2]; NaN where a side is constant.
 
     scikit-learn gives 0 there, which would pass for "no better than chance" although nothing could be told.
@@ -167,7 +166,9 @@ def mcc_from_tables(tables: IntArray) -> FloatArray:
     return np.where(undefined, np.nan, (tp * tn - fp * fn) / np.sqrt(np.where(undefined, 1, squared)))
 
 
-def coincidences(collection: Collection, ratings: IntArray, known: BoolArray) -> FloatArray:
+def coincidences(
+    collection: Collection, ratings: Int64[IntArray, "raters pairs"], known: Bool[BoolArray, "raters pairs"]
+) -> Float64[FloatArray, "topics values values"]:
     """Krippendorff's coincidence matrix of each topic, [T, G, G].
 
     Each ordered pair of ratings of one unit, by two raters, counts 1 / (m - 1), m being the unit's ratings.
@@ -187,7 +188,9 @@ def coincidences(collection: Collection, ratings: IntArray, known: BoolArray) ->
     return tables
 
 
-def alpha_from_coincidences(tables: FloatArray | IntArray, level: Level) -> FloatArray:
+def alpha_from_coincidences(
+    tables: Float64[FloatArray, "*batch values values"] | Int64[IntArray, "*batch values values"], level: Level
+) -> Float64[FloatArray, "*batch"]:
     """Krippendorff's alpha (2011, "Computing Krippendorff's Alpha-Reliability"): 1 - D_o / D_e.
 
     Args:
@@ -210,7 +213,7 @@ def alpha_from_coincidences(tables: FloatArray | IntArray, level: Level) -> Floa
     return _one_minus(observed, expected)
 
 
-def _one_minus(observed: FloatArray, expected: FloatArray) -> FloatArray:
+def _one_minus(observed: FloatArray | np.float64, expected: FloatArray | np.float64) -> FloatArray:
     undefined = expected == 0
     return np.where(undefined, np.nan, 1 - observed / np.where(undefined, 1, expected))
 

@@ -13,6 +13,7 @@ from typing import Any, Unpack
 
 import numpy as np
 from ir_shared.console import UserError
+from jaxtyping import Int64
 
 from rerank_judge.calibration import KAPPA, Selection, parse_target, select_threshold, target_values, threshold_for
 from rerank_judge.collection import BoolArray, Collection, FloatArray, IndexArray, IntArray
@@ -78,7 +79,7 @@ class LeftOut:
     value: float | None
 
 
-def topic_folds(n_topics: int, k: int, seed: int = 0) -> list[IntArray]:
+def topic_folds(n_topics: int, k: int, seed: int = 0) -> list[Int64[IntArray, " topics"]]:
     """Places of the topics in k folds whose sizes differ by one at most, shuffled.
 
     Raises:
@@ -174,7 +175,9 @@ def leave_one_out(
     return found
 
 
-def take_topics(collection: Collection, scores: ScoreSet, topics: IntArray) -> tuple[Collection, ScoreSet]:
+def take_topics(
+    collection: Collection, scores: ScoreSet, topics: Int64[IntArray, " chosen"]
+) -> tuple[Collection, ScoreSet]:
     """The part of a collection, and of a judge's scores, that some topics make up; places in ascending order."""
     pairs = np.isin(collection.pair_topic, topics)
     sizes = np.diff(collection.offsets)[topics]

@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 from ir_shared.console import UserError
+from jaxtyping import Float64
 
 from rerank_judge.collection import ABSENT, UNJUDGED, BoolArray, Collection, FloatArray, IndexArray
 from rerank_judge.labeling import LabelSet, human_labels
@@ -67,7 +68,7 @@ def on_judged(collection: Collection, labels: LabelSet) -> LabelSet:
     return replace(labels, known=labels.known & collection.judged)
 
 
-def judged_shares(collection: Collection) -> FloatArray:
+def judged_shares(collection: Collection) -> Float64[FloatArray, "systems 2"]:
     """Share of each system's top 10 and top 100 that humans judged, mean over topics, [S, 2].
 
     Lists that the collection holds less deep than 100 are looked at as far as they go.

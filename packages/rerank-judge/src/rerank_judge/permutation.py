@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64, Int64
 
 from rerank_judge.collection import FloatArray, IntArray
 
@@ -43,7 +44,7 @@ class FamilyTest:
 
 
 def family_test(
-    centred: FloatArray,
+    centred: Float64[FloatArray, "judges systems"],
     judges: Sequence[str | None],
     systems: Sequence[str | None],
     own: Sequence[int | None],
@@ -88,7 +89,9 @@ def family_test(
     return FamilyTest(float(values[0]), reached / len(labels), len(labels), exact, with_own)
 
 
-def assignments(observed: IntArray, seed: int) -> tuple[IntArray, bool]:
+def assignments(
+    observed: Int64[IntArray, " systems"], seed: int
+) -> tuple[Int64[IntArray, "assignments systems"], bool]:
     """Assignments of the same labels to the same systems, the observed one first, [n, S]; and whether all are there."""
     counts = Counter(observed.tolist())
     total = math.factorial(len(observed)) // math.prod(math.factorial(count) for count in counts.values())
