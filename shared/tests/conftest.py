@@ -29,6 +29,10 @@ def seeded(context):
     plots = (Figure("plot", "A plot."),)
     return Measurement(1.0 + 0.01 * context.seed, "synthetic demo", figures=plots, details={"n": 3})
 
+def draw(context):
+    import torch
+    return Measurement(float(torch.rand(())), "a draw of torch")
+
 def low(context):
     return Measurement(0.0, "synthetic demo")
 
@@ -71,6 +75,7 @@ CLAIMS = (
     make("endless", endless),
     make("a-name-that-takes-most-of-a-narrow-window", seeded, unit="[kg]", seeds=3),
     make("slow", slow),
+    make("draw", draw, seeds=3),
 )
 """
 
@@ -83,7 +88,9 @@ def demo(tmp_path: Path) -> Path:
     (site / "demo_claims" / "__init__.py").write_text(CLAIMS)
     info = site / "demo-1.2.3.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: demo\nVersion: 1.2.3\nRequires-Dist: numpy\n")
+    (info / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: demo\nVersion: 1.2.3\nRequires-Dist: numpy\nRequires-Dist: torch\n"
+    )
     (info / "entry_points.txt").write_text("[ir_shared.claims]\ndemo = demo_claims:CLAIMS\n")
     return site
 

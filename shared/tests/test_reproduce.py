@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 
 import pytest
 
@@ -209,3 +210,13 @@ def test_a_package_that_cannot_be_loaded_is_reported_and_the_others_run(reproduc
     report = json.loads((tmp_path / "report" / "report.json").read_text())
     assert [(entry["package"], entry["verdict"]) for entry in report] == [("demo", "reproduced"), ("broken", "error")]
     assert "demo_claims.absent" in report[1]["note"]
+
+
+@pytest.mark.skipif(find_spec("torch") is None, reason="needs torch: uv sync --all-extras")
+def test_the_first_seed_reaches_a_library_that_the_claim_itself_loads(reproduce, tmp_path):
+    drawn = []
+    for _ in range(2):
+        reproduce("run", "demo/draw", "--force")
+        drawn.append(_report(tmp_path)["draw"]["values"])
+    assert drawn[0] == drawn[1]
+    assert len(set(drawn[0])) == 3

@@ -109,6 +109,7 @@ def _train(folder: Path, family: str, width: int, train: ToyText, seed: int) -> 
     target = torch.tensor([float(train.qrels[pair.qid][pair.docid] >= 2) for pair in pairs])
     optimiser = torch.optim.AdamW(model.parameters(), lr=_RATE)
     model.train()
+    torch.manual_seed(seed)  # of the dropout
     order = np.random.default_rng(seed).permutation(len(pairs))
     for start in range(0, len(order), _BATCH):
         chosen = order[start : start + _BATCH].tolist()
