@@ -14,9 +14,9 @@ from typing import Any, Unpack
 import numpy as np
 from ir_shared.console import UserError
 from ir_shared.run_dir import read_json, write_json
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 
-from rerank_judge.collection import Collection, FloatArray, require_ordering
+from rerank_judge.collection import BoolArray, Collection, FloatArray, require_ordering
 from rerank_judge.grids import ThresholdGrid, prevalence_threshold
 from rerank_judge.kappa_curve import kappa_at
 from rerank_judge.labeling import SCALES, Scale, ScoreSet, human_labels
@@ -29,6 +29,7 @@ from rerank_judge.sweep import sweep
 __all__ = [
     "KAPPA",
     "Selection",
+    "best_selection",
     "parse_target",
     "read_calibration",
     "select_threshold",
@@ -119,8 +120,34 @@ def select_threshold(
         raise UserError(
             f"{scores.name}: {target} is undefined at all {len(values)} thresholds ({why}); nothing can be selected"
         )
-    finite = scores.scores[both & np.isfinite(scores.scores)]
-    anchor = scores.direct_threshold if scores.direct_threshold is not None else float(np.median(finite))
+    return best_selection(scores, both, thresholds, values, target, grid, tie_break, rate)
+
+
+def best_selection(
+    scores: ScoreSet,
+    kept: Bool[BoolArray, " pairs"],
+    thresholds: Float64[FloatArray, " thresholds"],
+    values: Float64[FloatArray, " thresholds"],
+    target: str,
+    grid: ThresholdGrid,
+    tie_break: TieBreak,
+    positive_rate: float,
+) -> Selection:
+    """The best of thresholds whose values are known, by the plateau rule.
+
+    Args:
+        scores: the judge's scores.
+        kept: the pairs that take part; the median of their scores decides where the judge makes no decision itself.
+        thresholds: the candidates.
+        values: what each attains; not all NaN.
+        target: "kappa" or "tau:METRIC".
+        grid: where the candidates are from.
+        tie_break: see :func:`~rerank_judge.plateau.best_plateau`.
+        positive_rate: share of the kept pairs that humans call relevant.
+    """
+    anchor = scores.direct_threshold
+    if anchor is None:
+        anchor = float(np.median(scores.scores[kept & np.isfinite(scores.scores)]))
     best = best_plateau(thresholds, values, tie_break=tie_break, anchor=anchor)
     return Selection(
         judge=scores.name,
@@ -133,7 +160,7 @@ def select_threshold(
         plateau=(best.low, best.high),
         n_best=best.n_best,
         n_candidates=len(thresholds),
-        positive_rate=rate,
+        positive_rate=positive_rate,
     )
 
 

@@ -15,14 +15,22 @@ import numpy as np
 from ir_shared.console import UserError
 from jaxtyping import Int64
 
-from rerank_judge.calibration import KAPPA, Selection, parse_target, select_threshold, target_values, threshold_for
+from rerank_judge.calibration import (
+    KAPPA,
+    Selection,
+    best_selection,
+    parse_target,
+    select_threshold,
+    target_values,
+    threshold_for,
+)
 from rerank_judge.collection import BoolArray, Collection, FloatArray, IndexArray, IntArray
 from rerank_judge.grids import ThresholdGrid
 from rerank_judge.judged import JudgedCollection
 from rerank_judge.kappa_curve import kappa_at
 from rerank_judge.labeling import Coverage, LabelSet, ScoreSet
 from rerank_judge.leaderboard import BoardOptions
-from rerank_judge.plateau import TieBreak, best_plateau
+from rerank_judge.plateau import TieBreak
 from rerank_judge.transfer import direct_value, value_at
 
 __all__ = ["CrossValidation", "LeftOut", "cross_validate", "leave_one_out", "take_topics", "topic_folds"]
@@ -232,22 +240,7 @@ def _select_jointly(
     if np.isnan(attained).all():
         names = ", ".join(source.name for source in sources)
         raise UserError(f"{judge}: {target} is undefined at all {len(thresholds)} thresholds on {names}")
-    own = joint.direct_threshold
-    anchor = float(np.median(values[np.isfinite(values)])) if own is None else own
-    best = best_plateau(thresholds, attained, tie_break=tie_break, anchor=anchor)
-    return Selection(
-        judge=judge,
-        scale=joint.scale,
-        target=target,
-        grid=str(grid.resolve(joint.scale)),
-        tie_break=tie_break,
-        threshold=best.threshold,
-        value=best.value,
-        plateau=(best.low, best.high),
-        n_best=best.n_best,
-        n_candidates=len(thresholds),
-        positive_rate=rate,
-    )
+    return best_selection(joint, joint.known, thresholds, attained, target, grid, tie_break, rate)
 
 
 def _attained(

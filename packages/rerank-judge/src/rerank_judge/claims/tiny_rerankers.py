@@ -8,8 +8,7 @@ where a document is relevant if it holds at least two of the query's three words
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -25,6 +24,7 @@ from rerank_judge.collection import Collection
 from rerank_judge.families import Families
 from rerank_judge.labeling import LabelSet, align_scores, threshold
 from rerank_judge.scorers import Pair, PairScorer, load_scorer, score_run
+from rerank_judge.scorers.checkpoints import quiet_transformers
 from rerank_judge.toy import ToyText, toy_text
 
 __all__ = ["KINDS", "TinyWorld", "tiny_world"]
@@ -70,7 +70,7 @@ def tiny_world(seed: int) -> TinyWorld:
     runs: dict[str, Run] = {}
     scorers: dict[str, PairScorer] = {}
     members: dict[str, tuple[str, ...]] = {}
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with tempfile.TemporaryDirectory() as folder, quiet_transformers():
         for f, family in enumerate(KINDS):
             train = toy_text(1_000 * (f + 1) + seed, **_TRAINING)
             members[family] = tuple(f"{family}-{width}" for width in _WIDTHS)
@@ -160,18 +160,3 @@ def _forward(model: Any, tokenizer: Any, family: str, pairs: Sequence[Pair]) -> 
     logits = model(**batch, decoder_input_ids=start, use_cache=False).logits[:, 0]
     yes, no = tokenizer.convert_tokens_to_ids(["▁true", "▁false"])
     return logits[:, yes] - logits[:, no]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the progress bars of loading and saving."""
-    from importlib import import_module
-
-    logging: Any = import_module("transformers.utils.logging")  # its functions carry no types
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()

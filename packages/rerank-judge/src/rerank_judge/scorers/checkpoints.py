@@ -24,6 +24,7 @@ __all__ = [
     "load_config",
     "load_model",
     "load_tokenizer",
+    "quiet_transformers",
     "require_models_extra",
     "resolve_device",
 ]
@@ -202,7 +203,7 @@ def load_model(
 def _load(auto_class: str, source: Source, what: str, **options: Any) -> Any:
     loader = getattr(import_module("transformers"), auto_class)
     try:
-        with _quiet():
+        with quiet_transformers():
             return loader.from_pretrained(
                 source.location, revision=source.revision, local_files_only=source.local, **options
             )
@@ -217,7 +218,7 @@ def dtype_of(model: Any) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
     """Keeps transformers' bars and its report of missing weights, which we turn into an error, off the screen."""
     logging: Any = import_module("transformers.utils.logging")  # its functions carry no types
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
