@@ -12,7 +12,19 @@ from ir_shared.trec import read_qrels, read_run, write_qrels, write_run
 from rerank_judge.toy import ToyCollection, toy_text
 
 Cli = Callable[..., Any]
-COMMANDS = ["score", "label", "calibrate", "transfer", "agree", "leaderboard", "correlate"]
+COMMANDS = [
+    "pool",
+    "score",
+    "label",
+    "panel",
+    "calibrate",
+    "transfer",
+    "agree",
+    "leaderboard",
+    "correlate",
+    "bias",
+    "study",
+]
 
 
 @pytest.fixture
@@ -33,9 +45,9 @@ def test_from_pairs_to_labels_to_agreement(cli: Cli, tmp_path: Path) -> None:
             for docid in docs:
                 record = {"query_id": qid, "query": text.topics[qid], "docid": docid, "text": text.documents[docid]}
                 file.write(json.dumps(record) + "\n")
-    scores, calibration, labels = (tmp_path / name for name in ("lexical.scores", "cal.json", "lexical.qrels"))
+    scores, calibration, labels = (tmp_path / name for name in ("lexical.jsonl", "cal.json", "lexical.qrels"))
     scored = figures(cli("score", "--judge", "lexical", "--pairs", tmp_path / "pairs.jsonl", "-o", scores, "--json"))
-    assert scored["judge"] == {"judge": "lexical", "scale": "logit", "status": {"ok": 480}}
+    assert scored["judge"] | {"judge_id": "lexical", "scale": "logit", "status": {"ok": 480}} == scored["judge"]
     calibrated = figures(
         cli("calibrate", "--scores", scores, "--qrels", tmp_path / "qrels", "-o", calibration, "--json")
     )

@@ -41,7 +41,10 @@ from rerank_judge.ordering import (
     tau_interval,
 )
 from rerank_judge.panels import leave_family_out_board, majority, mean_log_odds
-from rerank_judge.scorers import Pair, PairScorer, ScoredPair, load_scorer
+from rerank_judge.passages import open_passages
+from rerank_judge.pooling import holes, make_pairs, pool_from_qrels, pool_from_runs, write_pairs
+from rerank_judge.score_store import ScoreStore, score_pairs
+from rerank_judge.scorers import JudgeCard, Pair, PairScorer, ScoredPair, load_scorer, read_pairs
 from rerank_judge.study import run_study
 from rerank_judge.study_config import StudyConfig
 from rerank_judge.sweep import sweep
@@ -61,6 +64,7 @@ __all__ = [
     "Coverage",
     "CrossValidation",
     "Families",
+    "JudgeCard",
     "JudgedCollection",
     "KappaCurve",
     "LabelSet",
@@ -68,6 +72,7 @@ __all__ = [
     "Pair",
     "PairScorer",
     "ScoreSet",
+    "ScoreStore",
     "ScoredPair",
     "Selection",
     "StudyConfig",
@@ -87,6 +92,7 @@ __all__ = [
     "cross_validate",
     "direct",
     "direct_value",
+    "holes",
     "human_labels",
     "judged_pool",
     "kappa_at",
@@ -97,12 +103,18 @@ __all__ = [
     "leave_one_out",
     "load_scorer",
     "majority",
+    "make_pairs",
     "mean_log_odds",
+    "open_passages",
+    "pool_from_qrels",
+    "pool_from_runs",
     "rater_alpha",
     "rbo",
     "read_calibration",
+    "read_pairs",
     "rho",
     "run_study",
+    "score_pairs",
     "select_threshold",
     "sweep",
     "target_values",
@@ -118,4 +130,5 @@ __all__ = [
     "transfer_table",
     "value_at",
     "write_calibration",
+    "write_pairs",
 ]

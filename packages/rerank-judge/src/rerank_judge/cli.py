@@ -7,8 +7,9 @@ from ir_shared.console import run_app
 
 from rerank_judge.commands.bias import bias_command
 from rerank_judge.commands.evaluation import agree_command, leaderboard_command
-from rerank_judge.commands.labels import label, score
+from rerank_judge.commands.labels import label, panel
 from rerank_judge.commands.orderings import correlate_command
+from rerank_judge.commands.scoring import pool_command, score
 from rerank_judge.commands.study import study_command
 from rerank_judge.commands.thresholds import calibrate, transfer_command
 
@@ -22,8 +23,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command("pool")(pool_command)
 app.command("score")(score)
 app.command("label")(label)
+app.command("panel")(panel)
 app.command("calibrate")(calibrate)
 app.command("transfer")(transfer_command)
 app.command("agree")(agree_command)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Literal, Unpack
 
 from ir_shared.console import UserError
-from ir_shared.trec import run_name
 
 from rerank_judge.collection import Collection, ReadOptions
 from rerank_judge.labeling import LabelSet, OnMissing, Scale, ScoreSet, align_labels, align_scores, as_scale
@@ -46,12 +45,12 @@ class JudgedCollection:
         on_missing: OnMissing = "error",
         **reading: Unpack[ReadOptions],
     ) -> JudgedCollection:
-        """Reads a collection and its judges; a judge is named by its file.
+        """Reads a collection and its judges; a judge is named by its file, or by the card of its score store.
 
         Args:
             name: short name.
             qrels: qrels file.
-            judges: files of scores (run format) or labels (qrels format).
+            judges: files of scores (run format or score store) or labels (qrels format).
             runs: run files or their folder, needed for orderings only.
             on_missing: what becomes of human pairs that a judge lacks.
             reading: options of :meth:`Collection.load`; ``binarize_at`` is also that of judges with grades.
@@ -62,9 +61,10 @@ class JudgedCollection:
         collection = Collection.load(qrels, runs, **reading)
         known: dict[str, ScoreSet | LabelSet] = {}
         for path in judges:
-            if run_name(path) in known:
-                raise UserError(f"{path}: judge {run_name(path)} of {name} is given twice; rename or remove one file")
-            known[run_name(path)] = align_judge(collection, read_judge(path), on_missing=on_missing)
+            file = read_judge(path)
+            if file.name in known:
+                raise UserError(f"{path}: judge {file.name} of {name} is given twice; rename or remove one file")
+            known[file.name] = align_judge(collection, file, on_missing=on_missing)
         return cls(name, collection, known)
 
     @classmethod
@@ -126,8 +126,8 @@ def align_judge(
         on_missing: what becomes of human pairs that the judge lacks.
     """
     if judge.scores is not None:
-        scale = judge.scale or "auto" if scale == "auto" else scale
-        return align_scores(collection, judge.scores, judge.name, on_missing=on_missing, scale=scale)
+        known = judge.scale_of(scale)
+        return align_scores(collection, judge.scores, judge.name, on_missing=on_missing, scale=known)
     labels = judge.labels or {}
     if binarize_at is None:
         graded = any(grade > 1 for grades in labels.values() for grade in grades.values())

@@ -11,6 +11,7 @@ from ir_shared.console import notice, print_json, print_table
 from ir_shared.run_dir import write_json
 
 from rerank_judge.agreement import Agreement, agree
+from rerank_judge.coefficients import COEFFICIENTS, Coefficient, coefficient
 from rerank_judge.collection import Collection
 from rerank_judge.commands.inputs import distinct_metrics, label_sets, named, read_judges, reading_for
 from rerank_judge.commands.options import (
@@ -47,6 +48,10 @@ def agree_command(
     scale: ScaleOption = "auto",
     on_missing: OnMissingOption = "error",
     per_topic: Annotated[bool, typer.Option("--per-topic", help="Show kappa of each topic too.")] = False,
+    coefficient_: Annotated[
+        list[str] | None,
+        typer.Option("--coefficient", help=f"Show too: {', '.join(COEFFICIENTS)}; repeat for several."),
+    ] = None,
     bootstrap: Bootstrap = 0,
     seed: Seed = 0,
     json: Json = False,
@@ -59,14 +64,22 @@ def agree_command(
     collection = Collection.load(human, binarize_at=binarize_human)
     labels = label_sets(collection, files, at=at, binarize_judge=binarize_judge, scale=scale, on_missing=on_missing)
     results = [agree(collection, known, n_boot=bootstrap, seed=seed) for known in labels]
+    more = [
+        coefficient(collection, known, name, n_boot=bootstrap, seed=seed)
+        for name in dict.fromkeys(coefficient_ or ())
+        for known in labels
+    ]
     if json:
         inputs = {"human": human, **named(judge)}
-        print_json(document("agree", inputs, seed if bootstrap else None, results=results))
+        print_json(document("agree", inputs, seed if bootstrap else None, results=results, coefficients=more))
         return
     _print_agreement(results)
+    if more:
+        rows = [[one.raters[1], one.name, one.value, show_interval(one.interval), _compared(one)] for one in more]
+        print_table("", ["judge", "coefficient", "value", "95% interval", "compared"], rows, left=2)
     if per_topic:
-        rows = [[qid, *(result.per_topic[qid] for result in results)] for qid in collection.topics]
-        print_table("\nkappa by topic", ["qid", *(result.judge for result in results)], rows)
+        by_topic = [[qid, *(result.per_topic[qid] for result in results)] for qid in collection.topics]
+        print_table("\nkappa by topic", ["qid", *(result.judge for result in results)], by_topic)
 
 
 def leaderboard_command(
@@ -97,6 +110,10 @@ def leaderboard_command(
     means = board.means
     order = sorted(range(len(board.systems)), key=lambda s: (-means[s, 0], board.systems[s]))
     print_table("", ["system", *board.metrics], [[board.systems[s], *means[s].tolist()] for s in order])
+
+
+def _compared(one: Coefficient) -> str:
+    return "grades" if one.graded else "relevant or not"
 
 
 def _print_agreement(results: Sequence[Agreement]) -> None:

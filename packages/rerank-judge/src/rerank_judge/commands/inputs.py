@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from ir_shared.console import UserError, notice
-from ir_shared.trec import Qrels, run_name
+from ir_shared.trec import Qrels, Run, run_name
 
 from rerank_judge.collection import Collection, OnDuplicate, ReadOptions
 from rerank_judge.commands.options import parse_at, parse_binarize_judge
@@ -16,7 +16,17 @@ from rerank_judge.labeling import Coverage, LabelSet, OnMissing, Scale, ScoreSet
 from rerank_judge.metrics import DEFAULT_METRICS, parse_metric
 from rerank_judge.scorers import JudgeFile, read_judge
 
-__all__ = ["distinct_metrics", "label_sets", "named", "pairs_of", "read_judges", "reading_for", "report_coverage"]
+__all__ = [
+    "distinct_metrics",
+    "keep_inputs",
+    "label_sets",
+    "named",
+    "pairs_of",
+    "read_judges",
+    "read_scores",
+    "reading_for",
+    "report_coverage",
+]
 
 
 def named(paths: Sequence[Path]) -> dict[str, Path]:
@@ -35,8 +45,41 @@ def named(paths: Sequence[Path]) -> dict[str, Path]:
 
 
 def read_judges(paths: Sequence[Path]) -> list[JudgeFile]:
-    """Reads judges' files, each under its own name."""
-    return [read_judge(path) for path in named(paths).values()]
+    """Reads judges' files, each under its own name.
+
+    Raises:
+        UserError: a file cannot be used, or two hold one judge.
+    """
+    judges: dict[str, JudgeFile] = {}
+    for path in named(paths).values():
+        file = read_judge(path)
+        if file.name in judges:
+            raise UserError(f"{path}: judge {file.name} is given twice; a score store's card names its judge")
+        judges[file.name] = file
+    return list(judges.values())
+
+
+def read_scores(path: Path) -> tuple[Run, JudgeFile]:
+    """Reads a judge's scores: run format, or what ``score`` wrote.
+
+    Raises:
+        UserError: the file cannot be used, or holds labels.
+    """
+    file = read_judge(path)
+    if file.scores is None:
+        raise UserError(f"{path}: holds labels, not scores; give a file in run format, or what score wrote")
+    return file.scores, file
+
+
+def keep_inputs(out: Path | None, *inputs: Path | None) -> None:
+    """Refuses to write a result over what it is made from.
+
+    Raises:
+        UserError: the output is one of the inputs.
+    """
+    for path in inputs:
+        if out is not None and path is not None and out.resolve() == path.resolve():
+            raise UserError(f"{out}: is read and would be overwritten; choose another file for the result")
 
 
 def label_sets(

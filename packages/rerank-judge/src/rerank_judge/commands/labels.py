@@ -1,53 +1,31 @@
-"""``score`` and ``label``: from pairs to scores, and from scores to labels."""
+"""``label`` and ``panel``: from scores to labels, and from several judges to one."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
-from ir_shared.console import UserError, notice, print_json, track
+from ir_shared.console import UserError, notice, print_json
 from ir_shared.run_dir import hash_file
-from ir_shared.trec import read_run, run_name, write_qrels, write_run
+from ir_shared.trec import write_qrels, write_run
 
 from rerank_judge.calibration import read_calibration, threshold_for
 from rerank_judge.collection import Collection
-from rerank_judge.commands.options import Json, Quiet, ScaleOption, document
+from rerank_judge.commands.inputs import keep_inputs, label_sets, named, pairs_of, read_judges, read_scores
+from rerank_judge.commands.options import At, BinarizeJudge, Json, Judges, ScaleOption, document
+from rerank_judge.judged import align_judge
 from rerank_judge.labeling import LabelSet, ScoreSet, align_scores, direct, same_scale, threshold
-from rerank_judge.scorers import load_scorer, read_pairs, score_run
+from rerank_judge.panels import majority, mean_log_odds, tied_votes
 
-__all__ = ["label", "score"]
+__all__ = ["label", "panel"]
 
-
-def score(
-    judge: Annotated[
-        str, typer.Option("--judge", help="lexical (BM25 over the pairs) or file:PATH (scores or labels).")
-    ],
-    pairs: Annotated[
-        Path, typer.Option("--pairs", help="JSON lines with query_id, query, docid, text and, if any, title.")
-    ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Score file to write, in run format.")],
-    json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Score (query, document) pairs with a judge."""
-    scorer = load_scorer(judge)
-    given = read_pairs(pairs)
-    run, counts = score_run(track(scorer.score(given), "scoring", total=len(given), quiet=quiet))
-    if not run:
-        raise UserError(f"{scorer.judge_id}: has a score for none of the {len(given)} pairs")
-    write_run(out, run, scorer.judge_id)
-    if json:
-        card = {"judge": scorer.judge_id, "scale": scorer.scale, "status": counts}
-        print_json(document("score", {"pairs": pairs}, judge=card, out=out))
-    else:
-        shown = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-        notice(f"{out}: {scorer.judge_id}, {shown}")
+Value = TypeVar("Value", int, float)
 
 
 def label(
-    scores: Annotated[Path, typer.Option("--scores", help="Score file of a judge, in run format.")],
+    scores: Annotated[Path, typer.Option("--scores", help="Scores of a judge: what score wrote, or run format.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Label file to write, in qrels format.")],
     direct_: Annotated[
         bool, typer.Option("--direct", help="Take the judge's own decision: probability >= 0.5, log-odds >= 0.")
@@ -64,20 +42,18 @@ def label(
     """Turn a judge's scores into relevance labels; give one of --direct, --threshold and --calibration."""
     if [direct_, threshold_ is not None, calibration is not None].count(True) != 1:
         raise UserError("label: give exactly one of --direct, --threshold and --calibration")
-    run = read_run(scores)
+    keep_inputs(out, scores, calibration)
+    run, file = read_scores(scores)
     # Labels need no human grades: the scored pairs are the collection.
     collection = Collection.from_mappings({qid: dict.fromkeys(docs, 0) for qid, docs in run.items()})
-    given = align_scores(collection, run, run_name(scores), scale=scale)
+    given = align_scores(collection, run, file.name, scale=file.scale_of(scale))
     facts: dict[str, Any] = {}
     if calibration is not None:
         labels, facts = _calibrated(given, calibration, scores)
     else:
         labels = direct(given) if threshold_ is None else threshold(given, threshold_)
     positives = int(labels.relevant.sum())
-    grades: dict[str, dict[str, int]] = {}
-    for (qid, docid), grade in zip(collection.pairs(), labels.labels.tolist(), strict=True):
-        grades.setdefault(qid, {})[docid] = grade
-    write_qrels(out, grades)
+    write_qrels(out, _by_pair(collection, labels.labels.tolist()))
     applied = facts.get("threshold", given.direct_threshold if direct_ else threshold_)
     if json:
         inputs = {"scores": scores} | ({"calibration": calibration} if calibration else {})
@@ -85,6 +61,58 @@ def label(
         print_json(document("label", inputs, judge=given.name, **result))
     else:
         notice(f"{out}: {positives} of {collection.n_pairs} pairs relevant at score >= {applied:.6g}")
+
+
+def panel(
+    judge: Judges,
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", help="File to write: labels in qrels format, or with mean-log-odds a run of scores."
+        ),
+    ],
+    rule: Annotated[
+        Literal["majority", "mean-log-odds"],
+        typer.Option("--rule", help="The label that most give, or the mean of scores, which decides at 0."),
+    ] = "majority",
+    ties: Annotated[
+        Literal["relevant", "non-relevant"], typer.Option("--ties", help="What a pair with equal votes is.")
+    ] = "relevant",
+    at: At = None,
+    binarize_judge: BinarizeJudge = "auto",
+    scale: ScaleOption = "auto",
+    json: Json = False,
+) -> None:
+    """Combine several judges into one; a judge without an answer to a pair abstains."""
+    keep_inputs(out, *judge)
+    files = read_judges(judge)
+    if len(files) < 2:
+        raise UserError("panel: give --judge at least twice")
+    collection = Collection.from_mappings(pairs_of(files))
+    facts: dict[str, Any] = {"pairs": collection.n_pairs}
+    if rule == "majority":
+        members = label_sets(collection, files, at=at, binarize_judge=binarize_judge, scale=scale, on_missing="skip")
+        labels = majority(collection, members, ties=ties)
+        write_qrels(out, _by_pair(collection, labels.labels.tolist()))
+        facts |= {"relevant": int(labels.relevant.sum()), "tied": tied_votes(members)}
+    else:
+        known = [align_judge(collection, file, scale=scale, on_missing="skip") for file in files]
+        scored = [one for one in known if isinstance(one, ScoreSet)]
+        if at or len(scored) < len(known):
+            raise UserError("panel --rule mean-log-odds: needs scores of every judge, and no --at")
+        write_run(out, _by_pair(collection, mean_log_odds(collection, scored).scores.tolist()), "mean-log-odds")
+    if json:
+        print_json(document("panel", named(judge), rule=rule, members=[file.name for file in files], **facts, out=out))
+    else:
+        shown = ", ".join(f"{count} {what}" for what, count in facts.items())
+        notice(f"{out}: {rule} of {len(files)} judges, {shown}")
+
+
+def _by_pair(collection: Collection, values: list[Value]) -> dict[str, dict[str, Value]]:
+    found: dict[str, dict[str, Value]] = {}
+    for (qid, docid), value in zip(collection.pairs(), values, strict=True):
+        found.setdefault(qid, {})[docid] = value
+    return found
 
 
 def _calibrated(given: ScoreSet, calibration: Path, scores: Path) -> tuple[LabelSet, dict[str, Any]]:

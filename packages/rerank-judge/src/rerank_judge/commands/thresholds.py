@@ -10,11 +10,10 @@ from typing import Annotated
 import typer
 from ir_shared.console import UserError, notice, print_json, print_table, track
 from ir_shared.run_dir import provenance
-from ir_shared.trec import read_run, run_name
 
 from rerank_judge.calibration import KAPPA, parse_target, select_threshold, write_calibration
 from rerank_judge.collection import Collection, ReadOptions
-from rerank_judge.commands.inputs import reading_for, report_coverage
+from rerank_judge.commands.inputs import keep_inputs, read_scores, reading_for, report_coverage
 from rerank_judge.commands.options import (
     BinarizeHuman,
     Json,
@@ -29,6 +28,7 @@ from rerank_judge.commands.options import (
     parse_at,
     parse_scales,
 )
+from rerank_judge.crossval import cross_validate
 from rerank_judge.judged import JudgedCollection
 from rerank_judge.labeling import OnMissing, Scale, align_scores
 from rerank_judge.leaderboard import BoardOptions
@@ -43,7 +43,7 @@ _GRIDS = "exact (every distinct score), step:0.01, paper (0.01 for probabilities
 
 
 def calibrate(
-    scores: Annotated[Path, typer.Option("--scores", help="Score file of the judge, in run format.")],
+    scores: Annotated[Path, typer.Option("--scores", help="Scores of the judge: what score wrote, or run format.")],
     qrels: Annotated[Path, typer.Option("--qrels", help="Human judgements of the same pairs, in qrels format.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Calibration to write, for label --calibration.")],
     runs: Annotated[
@@ -53,6 +53,12 @@ def calibrate(
         str, typer.Option("--target", help="What the threshold shall be best for: kappa, or tau:METRIC.")
     ] = KAPPA,
     grid: Annotated[str, typer.Option("--grid", help=f"Thresholds to choose from: {_GRIDS}.")] = "exact",
+    folds: Annotated[
+        int,
+        typer.Option(
+            "--folds", help="Test it too: select on all topics but those of one fold and label these, for each fold."
+        ),
+    ] = 0,
     tie_break: TieBreakOption = "center",
     binarize_human: BinarizeHuman = 2,
     scale: ScaleOption = "auto",
@@ -60,26 +66,26 @@ def calibrate(
     missing_topics: MissingTopicsOption = "zero",
     rr_truncation: RRTruncationOption = "trec",
     on_duplicate: OnDuplicateOption = "error",
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the folds.", min=0)] = 0,
     json: Json = False,
 ) -> None:
     """Select a judge's threshold on a collection with human judgements, to be used on another one."""
     if parse_target(target) != KAPPA and runs is None:
         raise UserError(f"--target {target}: an ordering of systems needs runs; give their folder with --runs")
+    keep_inputs(out, scores, qrels)
     collection = Collection.load(qrels, runs or (), **reading_for(_metrics([target]), binarize_human, on_duplicate))
-    given = align_scores(collection, read_run(scores), run_name(scores), on_missing=on_missing, scale=scale)
-    selection = select_threshold(
-        collection,
-        given,
-        target,
-        grid,
-        tie_break=tie_break,
-        missing_topics=missing_topics,
-        rr_truncation=rr_truncation,
-    )
+    run, file = read_scores(scores)
+    given = align_scores(collection, run, file.name, on_missing=on_missing, scale=file.scale_of(scale))
+    options: BoardOptions = {"missing_topics": missing_topics, "rr_truncation": rr_truncation}
+    selection = select_threshold(collection, given, target, grid, tie_break=tie_break, **options)
+    held_out = None
+    if folds:
+        held_out = cross_validate(collection, given, target, grid, k=folds, seed=seed, tie_break=tie_break, **options)
     inputs = {"scores": scores, "qrels": qrels} | ({"runs": runs} if runs else {})
     write_calibration(out, selection, provenance("rerank-judge", inputs=inputs))
     if json:
-        print_json(document("calibrate", inputs, selection=selection, coverage=given.coverage, in_sample=True, out=out))
+        found = {"selection": selection, "coverage": given.coverage, "in_sample": True, "folds": held_out, "out": out}
+        print_json(document("calibrate", inputs, seed if folds else None) | found)
         return
     low, high = selection.plateau
     notice(f"coverage: {given.coverage}")
@@ -87,6 +93,12 @@ def calibrate(
     plateau = f"{low:.6g} to {high:.6g}"
     row = [selection.judge, selection.target, f"{selection.threshold:.6g}", selection.value, plateau]
     print_table("", columns, [[*row, selection.n_best, selection.n_candidates]], left=2)
+    if held_out is not None:
+        lowest, *_, highest = sorted(each.threshold for each in held_out.selections)
+        notice(
+            f"{selection.target} of {folds} folds, each labelled with a threshold from the others: "
+            f"{held_out.value:.3f} (thresholds {lowest:.6g} to {highest:.6g})"
+        )
     notice(f"{out}: use it with 'rerank-judge label --calibration', on another collection")
 
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from ir_shared.console import UserError
 from ir_shared.run_dir import hash_file
@@ -35,6 +36,10 @@ class JudgeFile:
     scores: Run | None
     labels: Qrels | None
     scale: Scale | None = None
+
+    def scale_of(self, asked: Scale | Literal["auto"]) -> Scale | Literal["auto"]:
+        """The scale asked for, or with "auto" the one that the file states."""
+        return self.scale if asked == "auto" and self.scale is not None else asked
 
 
 def read_judge(path: str | Path) -> JudgeFile:
