@@ -71,11 +71,16 @@ def to_markdown(title: str, tables: Sequence[Table]) -> str:
 
 
 def to_latex(title: str, tables: Sequence[Table]) -> str:
-    """A LaTeX document with all tables, which needs no package and whose tables can be taken out one by one."""
+    """A LaTeX document with all tables, each of which can be taken out; where one is wider than the page, it is shrunk.
+
+    Needs geometry and graphicx, which every LaTeX has.
+    """
     blocks = [
         "\\documentclass{article}",
         "\\usepackage[T1]{fontenc}",
         "\\usepackage[utf8]{inputenc}",
+        "\\usepackage[a4paper,landscape,margin=15mm]{geometry}",
+        "\\usepackage{graphicx}",
         "\\begin{document}",
         f"\\section*{{{escape_latex(title)}}}",
     ]
@@ -87,10 +92,11 @@ def to_latex(title: str, tables: Sequence[Table]) -> str:
         blocks += [
             "\\begin{table}[p]",
             "\\centering\\scriptsize",
-            f"\\caption{{{caption}}}",
+            f"\\caption{{{caption}}}\\par\\medskip",
+            "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%",
             f"\\begin{{tabular}}{{l{'r' * (len(table.columns) - 1)}}}",
             *body,
-            "\\end{tabular}",
+            "\\end{tabular}}",
             "\\end{table}",
             "\\clearpage",
         ]
