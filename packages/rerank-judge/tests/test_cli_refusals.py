@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ir_shared.trec import write_qrels, write_run
+from ir_shared.trec import read_qrels, write_qrels, write_run
 from rerank_judge.toy import ToyCollection
 
 Cli = Callable[..., Any]
@@ -132,3 +132,105 @@ def test_scores_on_two_scales_carry_no_threshold(
     arguments = ["transfer", "--source", f"a={toy_folder}", "--to", f"b={folder}", "--target", "kappa"]
     assert "look like logit in a and probability in b" in cli(*arguments).err
     assert cli(*arguments, "--scale", "toy=logit").code == 0
+
+
+CARD = {"judge_id": "j", "scale": "logit", "fingerprint": "x"}
+
+
+def store(path: Path, card: dict[str, object], *rows: list[object]) -> Path:
+    lines = [{"format": "rerank-judge scores 1", "card": card}, *rows]
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    return path
+
+
+@pytest.mark.parametrize("change", [{"judge_id": None}, {"scale": "percent"}, {"scale": None}])
+def test_a_store_with_a_damaged_card_is_refused(cli: Cli, tmp_path: Path, change: dict[str, object]) -> None:
+    scores = store(tmp_path / "s", CARD | change, ["q", "d", 1.0, "ok", 1])
+    found = refusal(cli("label", "--scores", scores, "--threshold", 0, "-o", tmp_path / "labels"))
+    assert "s:1: is no score store" in found
+
+
+def test_pairs_without_an_answer_get_no_label_and_it_is_said(cli: Cli, tmp_path: Path) -> None:
+    rows = [["q", "a", 1.0, "ok", 1], ["q", "b", None, "invalid", 1], ["q", "c", None, "failed", 1]]
+    scores, out = store(tmp_path / "s", CARD, *rows), tmp_path / "labels"
+    done = cli("label", "--scores", scores, "--threshold", 0.9, "-o", out)
+    assert "s: 2 pairs have no score and so no label (1 failed, 1 invalid)" in done.err
+    assert read_qrels(out) == {"q": {"a": 1}}
+    nothing = cli("label", "--scores", store(tmp_path / "s", CARD, *rows[1:]), "--threshold", 1, "-o", out)
+    assert "s: holds no scores (1 failed, 1 invalid); go on with score --resume --retry" in refusal(nothing)
+
+
+def test_empty_files_and_folders_are_no_judges(cli: Cli, toy: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text("\n")
+    arguments = ["agree", "--human", toy["qrels"], "--judge"]
+    assert "empty: is empty; give scores" in refusal(cli(*arguments, tmp_path / "empty"))
+    assert "is a folder; give a file" in refusal(cli(*arguments, tmp_path))
+
+
+def test_a_threshold_at_the_lowest_score_is_not_called_outside(cli: Cli, toy: dict[str, Path], tmp_path: Path) -> None:
+    done = cli("label", "--scores", toy["scores"], "--threshold", -8.925, "-o", tmp_path / "labels")
+    assert "at threshold -8.925 all labels are equal, because the scores go from -8.925 to 7.126" in done.err
+
+
+def test_the_advice_on_binary_labels_is_not_given_where_it_was_followed(
+    cli: Cli, toy: dict[str, Path], tmp_path: Path
+) -> None:
+    nothing = {qid: dict.fromkeys(docs, 0) for qid, docs in read_qrels(toy["qrels"]).items()}
+    write_qrels(tmp_path / "j.qrels", nothing)
+    done = cli("agree", "--human", toy["qrels"], "--judge", tmp_path / "j.qrels")
+    assert "j: no positives after binarisation: the highest grade is 0, and relevant means >= 1\n" in done.err
+
+
+def test_a_calibration_no_better_than_chance_says_so(cli: Cli, toy: dict[str, Path], tmp_path: Path) -> None:
+    constant = {qid: dict.fromkeys(docs, 3.0) for qid, docs in read_qrels(toy["qrels"]).items()}
+    write_run(tmp_path / "j.run", constant, "j")
+    arguments = ["--qrels", toy["qrels"], "-o", tmp_path / "c.json"]
+    done = cli("calibrate", "--scores", tmp_path / "j.run", *arguments)
+    assert "j: no threshold attains a kappa above 0; do not use this calibration" in done.err
+    assert "do not use" not in cli("calibrate", "--scores", toy["scores"], *arguments).err
+
+
+def test_thresholds_given_several_times_make_grades(cli: Cli, tmp_path: Path) -> None:
+    rows = [["q", d, float(grade), "ok", 1] for d, grade in zip("abcd", (0, 1, 2, 3), strict=True)]
+    scores, out = store(tmp_path / "s", CARD, *rows), tmp_path / "labels"
+    cuts = [part for cut in (1, 2, 3, 4) for part in ("--threshold", cut)]
+    done = cli("label", "--scores", scores, *cuts, "-o", out)
+    assert "4 pairs, 1 of grade 0, 1 of grade 1, 1 of grade 2, 1 of grade 3, 0 of grade 4" in done.err
+    assert read_qrels(out) == {"q": {"a": 0, "b": 1, "c": 2, "d": 3}}
+    found = json.loads(cli("label", "--scores", scores, *cuts, "-o", out, "--json").out)
+    assert (found["grades"], found["threshold"]) == ([1, 1, 1, 1, 0], [1, 2, 3, 4])
+    falling = cli("label", "--scores", scores, "--threshold", 2, "--threshold", 1, "-o", out)
+    assert "j: thresholds that make grades must ascend, found 2, 1" in refusal(falling)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("families = ['a']", "f.toml:1: families: expected a table, [families]"),
+        ("own = 'a'", "f.toml:1: own: expected a table, [own]"),
+    ],
+)
+def test_families_that_are_no_table_are_named(
+    cli: Cli, toy: dict[str, Path], tmp_path: Path, text: str, message: str
+) -> None:
+    (tmp_path / "f.toml").write_text(text)
+    arguments = ["--runs", toy["runs"], "--human", toy["qrels"], "--judge", toy["qrels"]]
+    assert message in refusal(cli("bias", *arguments, "--families", tmp_path / "f.toml"))
+
+
+def test_bias_has_no_metric_of_the_judged_share(cli: Cli, toy: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "f.toml").write_text("[families]\nA = ['sys00', 'sys01']\n")
+    arguments = ["bias", "--runs", toy["runs"], "--human", toy["qrels"], "--judge", toy["qrels"]]
+    arguments += ["--families", tmp_path / "f.toml", "--bootstrap", 0]
+    refused = cli(*arguments, "--metric", "judged@10")
+    assert refused.code == 2
+    assert "use AP@k, RR@k or nDCG@k for bias" in refused.err
+    assert "qrels.txt: 1 judge(s) have exactly the 1200 human pairs" in cli(*arguments).err
+
+
+def test_an_existing_store_is_refused_before_the_judge_is_loaded(cli: Cli, tmp_path: Path) -> None:
+    pairs = tmp_path / "pairs.jsonl"
+    pairs.write_text('{"query_id": "q", "query": "x", "docid": "d", "text": "t"}\n')
+    scores = store(tmp_path / "s", CARD)
+    found = refusal(cli("score", "--judge", "monot5:no/such/folder", "--pairs", pairs, "-o", scores))
+    assert "s: exists; resume it" in found

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from ir_shared.console import run_app
 from ir_shared.retrieval import BM25Retriever, as_run
 from ir_shared.tiny_models import make_tiny
 from ir_shared.trec import read_qrels, read_run, write_qrels, write_run, write_topics
 from rerank_judge import ScoreStore
+from rerank_judge.cli import app
 from rerank_judge.pooling import write_pairs
 from rerank_judge.scorers import Pair, load_scorer, read_pairs
 from rerank_judge.toy import toy_text
 
 Cli = Callable[..., Any]
-N_PAIRS = 500
+N_PAIRS = 300
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +117,10 @@ def test_no_command_writes_over_what_it_reads(cli: Cli, corpus: Path, tmp_path: 
         ("panel", "--judge", scores, "--judge", corpus / "qrels.txt", "-o", scores),
         ("pool", "--topics", scores, "--passages", scores, "--runs", scores, "-o", scores),
         ("score", "--judge", "lexical", "--pairs", scores, "-o", scores),
+        ("score", "--judge", "lexical", "--pairs", scores, "-o", tmp_path / "new", "--run", tmp_path / "new"),
+        ("leaderboard", "--runs", corpus / "runs", "--qrels", scores, "-o", scores),
+        ("leaderboard", "--runs", tmp_path, "--qrels", corpus / "qrels.txt", "-o", scores),
+        ("pool", "--topics", corpus, "--passages", corpus, "--runs", tmp_path, "-o", scores),
     ):
         outcome = cli(*arguments)
         assert outcome.code == 2
@@ -114,48 +128,80 @@ def test_no_command_writes_over_what_it_reads(cli: Cli, corpus: Path, tmp_path: 
     assert scores.read_bytes() == before
 
 
-def started(arguments: list[object], store: Path, lines: int) -> subprocess.Popen[str]:
-    """A process that has written so many lines of a store."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from rerank_judge.cli import main; main()", *map(str, arguments)],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def score_arguments(model: Path, pairs: Path, out: Path) -> list[str]:
+    # Small batches take long enough to be stopped among them.
+    small = ("--batch-tokens", 40, "--device", "cpu", "--run", out.with_suffix(".run"))
+    return [*map(str, ("score", "--judge", f"monot5:{model}", "--pairs", pairs, "-o", out, *small))]
+
+
+@pytest.fixture(scope="module")
+def whole(model: Path, pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
+    """Store and run of a command that was never stopped."""
+    out = tmp_path_factory.mktemp("whole") / "whole.jsonl"
+    with pytest.raises(SystemExit) as end:
+        run_app(app, score_arguments(model, pairs, out))
+    assert end.value.code == 0
+    return out.read_bytes(), out.with_suffix(".run").read_bytes()
+
+
+def wait_for_lines(store: Path, lines: int, failed: Callable[[], bool]) -> bool:
+    """Waits until so many lines are written; False where the writer ends before."""
     deadline = time.monotonic() + 120
     while not store.exists() or store.read_bytes().count(b"\n") < lines:
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline
+        if failed() or time.monotonic() > deadline:
+            return False
         time.sleep(0.002)
-    return process
+    return True
 
 
-@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
-def test_a_stopped_run_goes_on_to_the_same_bytes(
-    cli: Cli, model: Path, pairs: Path, tmp_path: Path, stop: signal.Signals
-) -> None:
-    def arguments(out: Path) -> list[object]:
-        # Small batches take long enough to be stopped among them.
-        small = ("--batch-tokens", 40, "--device", "cpu", "--run", out.with_suffix(".run"))
-        return ["score", "--judge", f"monot5:{model}", "--pairs", pairs, "-o", out, *small]
-
-    whole, store = tmp_path / "whole.jsonl", tmp_path / "stopped.jsonl"
-    process = started(arguments(store), store, 40)
-    process.send_signal(stop)
-    _, err = process.communicate(timeout=20)
+def goes_on_to_the_same_bytes(cli: Cli, arguments: list[str], store: Path, whole: tuple[bytes, bytes]) -> None:
     saved = store.read_bytes()
     assert 40 <= saved.count(b"\n") < N_PAIRS
-    if stop == signal.SIGINT:
-        assert process.returncode == 3
-        assert f"of {N_PAIRS} pairs are in {store}; the same command with --resume" in err
-    refused = cli(*arguments(store))
+    refused = cli(*arguments)
     assert refused.code == 2
     assert "exists; resume it" in refused.err
     assert store.read_bytes() == saved
-    assert cli(*arguments(whole)).code == 0
     for _ in range(2):  # to the end, and once more with nothing to do
-        assert cli(*arguments(store), "--resume").code == 0
-        assert store.read_bytes() == whole.read_bytes()
-        assert store.with_suffix(".run").read_bytes() == whole.with_suffix(".run").read_bytes()
+        assert cli(*arguments, "--resume").code == 0
+        assert (store.read_bytes(), store.with_suffix(".run").read_bytes()) == whole
+
+
+def test_a_killed_run_goes_on_to_the_same_bytes(
+    cli: Cli, model: Path, pairs: Path, tmp_path: Path, whole: tuple[bytes, bytes]
+) -> None:
+    store = tmp_path / "killed.jsonl"
+    arguments = score_arguments(model, pairs, store)
+    code = "from rerank_judge.cli import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    written = wait_for_lines(store, 40, failed=lambda: process.poll() is not None)
+    process.kill()
+    assert written, process.communicate(timeout=20)[1]
+    process.communicate(timeout=20)
+    goes_on_to_the_same_bytes(cli, arguments, store, whole)
+
+
+def test_a_run_stopped_by_ctrl_c_says_so_and_goes_on_to_the_same_bytes(
+    cli: Cli, model: Path, pairs: Path, tmp_path: Path, whole: tuple[bytes, bytes]
+) -> None:
+    store, ended = tmp_path / "stopped.jsonl", threading.Event()
+
+    def press_ctrl_c() -> None:
+        if wait_for_lines(store, 40, failed=ended.is_set):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    hand = threading.Thread(target=press_ctrl_c)
+    hand.start()
+    stopped = cli(*score_arguments(model, pairs, store))
+    ended.set()
+    hand.join()
+    assert stopped.code == 3
+    assert f"of {N_PAIRS} pairs are in {store}; the same command with --resume" in stopped.err
+    goes_on_to_the_same_bytes(cli, score_arguments(model, pairs, store), store, whole)
 
 
 def test_what_score_wrote_is_read_by_all_commands(cli: Cli, corpus: Path, model: Path, tmp_path: Path) -> None:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import math
 import warnings
 
 import numpy as np
 import pytest
 from ir_shared.console import DataWarning, UserError
 from rerank_judge.collection import Collection
-from rerank_judge.labeling import align_labels, align_scores, detect_scale, direct, threshold
+from rerank_judge.labeling import align_labels, align_scores, detect_scale, direct, graded, threshold
 
 QRELS = {"q": {"a": 2, "b": 0, "c": 1}, "r": {"a": 3}}
 SCORES = {"q": {"a": 0.9, "b": 0.5, "c": 0.49}, "r": {"a": 0.2}}
@@ -35,6 +36,18 @@ def test_a_threshold_is_inclusive(collection: Collection) -> None:
     assert threshold(scores, np.nextafter(0.49, 1)).labels.tolist() == [1, 1, 0, 0]
 
 
+def test_grades_count_the_cuts_that_a_score_reaches(collection: Collection) -> None:
+    scores = align_scores(collection, {"q": {"a": 2.0, "b": 0.5}}, "j", on_missing="skip")
+    labels = graded(scores, [0.5, 1.0, 2.0])
+    found = dict(zip(collection.pairs(), labels.labels.tolist(), strict=True))
+    assert {pair: grade for pair, grade in found.items() if grade} == {("q", "a"): 3, ("q", "b"): 1}
+    assert labels.relevant.tolist() == [pair == ("q", "a") for pair in collection.pairs()]
+    assert labels.known.sum() == 2
+    for cuts in ([1.0, 1.0], [2.0, 1.0], [math.nan]):
+        with pytest.raises(UserError, match="must ascend"):
+            graded(scores, cuts)
+
+
 def test_logits_have_no_decision_of_their_own(collection: Collection) -> None:
     scores = align_scores(collection, {"q": {"a": 5.0, "b": -2.0, "c": 0.1}, "r": {"a": 1.0}}, "j")
     assert scores.scale == "logit"
@@ -54,8 +67,8 @@ def test_scale_is_probability_only_within_zero_and_one() -> None:
         ({"a": 5.0, "b": -2.0, "c": 0.1}, "auto", 0.5, "decision of a log-odds is at 0"),
         ({"a": 0.5, "b": 0.2, "c": 0.1}, "auto", 0.0, "decision of a probability is at 0.5"),
         ({"a": 0.5, "b": 0.2, "c": 0.1}, "log-odds", 0.3, "called log-odds"),
-        ({"a": 5.0, "b": -2.0, "c": 0.1}, "auto", 9.0, "outside the scores"),
-        ({"a": 5.0, "b": -2.0, "c": 0.1}, "auto", -2.0, "outside the scores"),
+        ({"a": 5.0, "b": -2.0, "c": 0.1}, "auto", 9.0, "all labels are equal"),
+        ({"a": 5.0, "b": -2.0, "c": 0.1}, "auto", -2.0, "all labels are equal"),
     ],
 )
 def test_thresholds_on_another_scale_are_warned_of(

@@ -294,6 +294,11 @@ def test_settings_out_of_range_are_refused(monkeypatch: pytest.MonkeyPatch) -> N
         load_scorer("grader:m")
     with pytest.raises(UserError, match="must start with http"):
         list(load_scorer("grader:m?base_url=localhost").score([PAIR]))
+    for address, message in (("http://", "and a host"), ("http://127.0.0.1:x", "no address .Invalid port")):
+        with pytest.raises(UserError, match=message):
+            list(load_scorer(f"grader:m?base_url={address}").score([PAIR]))
+    with pytest.raises(UserError, match="judge option temperature='nan': not a number"):
+        load_scorer("grader:m?base_url=http://x&temperature=nan")
     with pytest.raises(UserError, match="must be positive"):
         load_scorer("grader:m?base_url=http://x&concurrency=0")
     with pytest.raises(UserError, match="judge option retries='x': not a number"):

@@ -63,7 +63,10 @@ def test_ms_marco_v2_is_read_at_the_offset_in_its_docid(tmp_path: Path) -> None:
     assert isinstance(store, MsMarcoV2)
     found = store.fetch(docids)
     assert [found[docid].text for docid in docids] == [f"text é {n} {i}" for n in ("03", "41") for i in range(20)]
-    assert store.fetch(["msmarco_passage_07_0", "unlike", "msmarco_passage_03_99999999"]) == {}
+    assert (
+        store.fetch(["msmarco_passage_07_0", "unlike", "msmarco_passage_03_99999999", f"msmarco_passage_03_{10**30}"])
+        == {}
+    )
     with pytest.raises(UserError, match="expected a JSON object"):
         store.fetch(["msmarco_passage_03_5"])
     data = (tmp_path / "msmarco_passage_41").read_bytes().replace(b"41_0", b"41_1", 1)
@@ -119,6 +122,15 @@ def test_broken_files_are_named_with_their_line(tmp_path: Path, content: str, me
     path.write_text(content)
     with pytest.raises(UserError, match=message):
         open_passages(path).fetch(["a"])
+
+
+@pytest.mark.parametrize("name", ["twice.tsv", "twice.tsv.gz"])
+def test_two_passages_of_one_name_are_refused_if_one_is_wanted(tmp_path: Path, name: str) -> None:
+    data = b"a\tone\na\tone \nb\ttwo\nb\tother\n"
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    assert open_passages(tmp_path / name).fetch(["a"]) == {"a": Passage("one")}
+    with pytest.raises(UserError, match="holds two passages called b; keep one of them"):
+        open_passages(tmp_path / name).fetch(["b"])
 
 
 def test_folders_and_files_that_cannot_serve_say_why(tmp_path: Path) -> None:

@@ -200,7 +200,20 @@ def test_other_files_are_refused_and_left_alone(tmp_path: Path, content: str) ->
         ScoreStore.read(tmp_path / "absent")
 
 
-@pytest.mark.parametrize("line", ['["q","d",1.0', '["q","d",1.0,"ok"]', "{}", '[["q"],"d",1.0,"ok",1]', "", "1"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        '["q","d",null,"ok",1]',
+        '["q","d","1","ok",1]',
+        '["q","d",1.0,"failed",1]',
+        '["q","d",1.0',
+        '["q","d",1.0,"ok"]',
+        "{}",
+        '[["q"],"d",1.0,"ok",1]',
+        "",
+        "1",
+    ],
+)
 def test_a_broken_line_in_the_middle_is_named(tmp_path: Path, line: str) -> None:
     with ScoreStore.open(tmp_path / "s", CARD) as store:
         store.append([(Pair("q", "a", "", ""), ScoredPair("q", "a", 1.0))])
@@ -224,6 +237,14 @@ def test_a_pair_without_an_answer_has_a_status_and_no_score(tmp_path: Path) -> N
     found = stored.get("q", "failed")
     assert found is not None
     assert math.isnan(found.score)
+
+
+def test_a_score_that_is_no_number_is_no_answer(tmp_path: Path) -> None:
+    pair = Pair("q", "d", "", "")
+    with ScoreStore.open(tmp_path / "s", CARD) as store:
+        store.append([(pair, ScoredPair("q", "d", math.inf))])
+        assert store.counts() == {"failed": 1}
+    assert ScoreStore.read(tmp_path / "s").run() == {}
 
 
 def test_traces_are_kept_where_asked_for_whatever_they_hold(tmp_path: Path) -> None:
@@ -265,6 +286,14 @@ def test_judges_without_a_model_use_the_store_too(tmp_path: Path) -> None:
     assert run_batches(tmp_path / "s", LexicalScorer(), pairs)
     expected = {(pair.qid, pair.docid): pair.score for pair in LexicalScorer().score(pairs)}
     assert {(pair.qid, pair.docid): pair.score for pair in ScoreStore.read(tmp_path / "s")} == expected
+
+
+def test_pairs_that_join_a_lexical_store_change_the_scores_of_those_there(tmp_path: Path) -> None:
+    pairs = some_pairs(20)
+    assert run_batches(tmp_path / "s", LexicalScorer(), pairs[:8])
+    assert run_batches(tmp_path / "s", LexicalScorer(), pairs)
+    assert run_batches(tmp_path / "whole", LexicalScorer(), pairs)
+    assert (tmp_path / "s").read_bytes() == (tmp_path / "whole").read_bytes()
 
 
 def test_a_store_serves_as_a_judges_file_that_knows_its_scale(tmp_path: Path, finished: bytes) -> None:

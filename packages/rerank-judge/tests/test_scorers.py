@@ -121,6 +121,7 @@ def test_pairs_are_read_with_titles_and_normalised_whitespace(tmp_path: Path) ->
         ('{"query_id": 1, "query": "x", "docid": "d", "text": "t"}', "must be strings"),
         ('{"query_id": "q 1", "query": "x", "docid": "d", "text": "t"}', "without blanks"),
         ('{"query_id": "q", "query": "x", "docid": "", "text": "t"}', "without blanks"),
+        ('{"query_id": "q", "query": "x", "docid": "\\ud800", "text": "t"}', "without blanks or control characters"),
         ('{"query_id": "q", "query": "x", "docid": "ok", "text": "t"}', "given before"),
     ],
 )

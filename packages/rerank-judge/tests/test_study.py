@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from ir_shared.console import PartialResult, UserError
-from ir_shared.trec import write_run
+from ir_shared.console import DataWarning, PartialResult, UserError
+from ir_shared.trec import read_run, write_run
 from rerank_judge.agreement import agree
 from rerank_judge.bias import bias_report
 from rerank_judge.crossval import cross_validate
@@ -20,7 +21,7 @@ from rerank_judge.judged_pool import judged_pool
 from rerank_judge.labeling import align_scores, direct
 from rerank_judge.study import run_study
 from rerank_judge.study_config import StudyConfig
-from rerank_judge.study_parts import plan
+from rerank_judge.study_parts import StudyData, plan
 from rerank_judge.study_plots import plot_study
 from rerank_judge.toy import ToyCollection, toy_collection
 from rerank_judge.transfer_table import transfer_table
@@ -276,6 +277,7 @@ def test_with_three_collections_each_is_left_out_once(folder: Path, tmp_path: Pa
         (('holes = ["raw", "condensed"]', 'holes = ["rare"]'), r"study.toml:26: holes: expected a list"),
         (("judged_pool = true", "judged_pool = 1"), r"study.toml:27: judged_pool: expected true or false"),
         (('B = ["toy_logit"]', 'B = ["toy"]'), r"study.toml:30: 'toy' is in A and in B"),
+        (('name = "toy12"', 'name = "../toy12"'), r"study.toml:12: name: expected letters, digits"),
     ],
 )
 def test_mistakes_are_refused_with_their_line(
@@ -286,6 +288,61 @@ def test_mistakes_are_refused_with_their_line(
     (tmp_path / "study.toml").write_text(text)
     with pytest.raises(UserError, match=message):
         StudyConfig.read(tmp_path / "study.toml", (folder,))
+
+
+SMALL = 'bootstrap = 0\n[[collections]]\nname = "toy"\nfolder = "toy12"\n'
+
+
+@pytest.mark.parametrize("key", ["transfer", "bias", "scales"])
+@pytest.mark.parametrize("value", ["3", "'text'", "['text']"])
+def test_what_should_be_a_table_is_named(folder: Path, tmp_path: Path, key: str, value: str) -> None:
+    (tmp_path / "study.toml").write_text(f"{key} = {value}\n{SMALL}")
+    with pytest.raises(UserError, match=rf"study.toml:1: {key}: expected a table, \[{key}\]"):
+        StudyConfig.read(tmp_path / "study.toml", (folder,))
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ("[bias]\njudged_pool = true\n", "bias/toy-judged-pool: no judge of toy makes a decision of its own"),
+        (
+            '[scales]\ntoy = "log-odds"\n[bias]\njudged_pool = true\nmetric = "judged@10"\n',
+            "bias/toy-judged-pool: judged@10: says what was judged",
+        ),
+        ("[transfer]\nfolds = 1\n", "folds/toy: 1 folds of 12 topics"),
+    ],
+)
+def test_an_error_names_the_part_that_met_it(folder: Path, tmp_path: Path, more: str, message: str) -> None:
+    (tmp_path / "study.toml").write_text(SMALL + more)
+    with pytest.raises(UserError, match=message):
+        run_study(StudyConfig.read(tmp_path / "study.toml", (folder,)), tmp_path / "out", plots=False)
+
+
+def test_a_threshold_is_not_carried_over_between_scales(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "toy11"
+    shutil.copytree(folder / "toy11", other, ignore=shutil.ignore_patterns("toy-noisy*", "toy_logit*", "rerankers"))
+    scores = read_run(other / "judges" / "toy.scores")
+    odds = {qid: {docid: 1 / (1 + np.exp(-x)) for docid, x in docs.items()} for qid, docs in scores.items()}
+    write_run(other / "judges" / "toy.scores", odds, "toy")
+    second = f'[[collections]]\nname = "odds"\nfolder = "{other}"\n[bias]\njudged_pool = true\n'
+    (tmp_path / "study.toml").write_text(SMALL + second)
+    config = StudyConfig.read(tmp_path / "study.toml", (folder,))
+    assert set(StudyData(config).bias_labels("toy")[1]) == set()
+    assert StudyData(config).bias_labels("odds")[1] == {"toy": "own decision"}
+
+
+def test_a_scale_of_an_unknown_judge_is_warned_of(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text(f"{SMALL}[scales]\ntoi = 'logit'\n")
+    with pytest.warns(DataWarning, match="scales: toy has no judge toi; check the spelling"):
+        run_study(StudyConfig.read(tmp_path / "study.toml", (folder,)), tmp_path / "out", plots=False)
+
+
+def test_tables_say_where_thresholds_come_from_and_how_fine_they_are(done: Path) -> None:
+    tables = (done / "tables.md").read_text()
+    assert "Labels of toy_logit: threshold" in tables
+    assert "selected on toy12 for" in tables
+    found = results(done)["parts"]["folds/toy11"]["rows"][0]["thresholds"]
+    assert f"{min(found):.6g} to {max(found):.6g}" in tables
 
 
 def test_the_command_runs_a_study_beside_its_file(folder: Path, done: Path, cli: Callable) -> None:

@@ -132,7 +132,17 @@ def test_reference_of_the_paper_covers_eight_judges_and_umbrela() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["x = 1", "[dl]\njudges = 3", "[dl.judges]\nj = { kapa = 1 }", "[dl]\nunknown = 1", "no toml ["]
+    "text",
+    [
+        "x = 1",
+        "x = 'text'",
+        "x = ['text']",
+        "[dl.judges]\nj = { kappa = 'x' }",
+        "[dl]\njudges = 3",
+        "[dl.judges]\nj = { kapa = 1 }",
+        "[dl]\nunknown = 1",
+        "no toml [",
+    ],
 )
 def test_broken_references_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "figures.toml").write_text(text)

@@ -24,6 +24,7 @@ from rerank_judge.labeling import (
     align_labels,
     align_scores,
     direct,
+    graded,
     human_labels,
     threshold,
 )
@@ -92,6 +93,7 @@ __all__ = [
     "cross_validate",
     "direct",
     "direct_value",
+    "graded",
     "holes",
     "human_labels",
     "judged_pool",

@@ -28,7 +28,7 @@ from rerank_judge.families import Families
 from rerank_judge.holes import Holes, condense, fill_holes, judged_shares, on_judged
 from rerank_judge.labeling import LabelSet, human_labels
 from rerank_judge.leaderboard import Board, BoardOptions, leaderboard
-from rerank_judge.metrics import Metric
+from rerank_judge.metrics import Metric, parse_metric
 from rerank_judge.ordering import rho, tau_b
 from rerank_judge.permutation import FamilyTest, family_test
 from rerank_judge.plateau import TOLERANCE
@@ -137,6 +137,8 @@ def bias_report(
         UserError: fewer than three systems, or a judge that can fill no hole.
     """
     require_ordering(collection.systems)
+    if parse_metric(metric).kind == "judged":
+        raise UserError(f"{metric}: says what was judged and not what is relevant; use AP@k, RR@k or nDCG@k for bias")
     lists = condense(collection) if holes == "condensed" else collection
     sides = [_sides(lists, labels, holes) for labels in judges]
     humans = [leaderboard(lists, human, [metric], **board) for human, _ in sides]

@@ -77,13 +77,13 @@ class Families:
         Raises:
             UserError: as :meth:`read`.
         """
-        members = table.get("families", {})
+        members = file.table(table, "families", where)
         for family, names in members.items():
             if not _is_names(names):
                 raise file.error((*where, "families", family), f"{family}: expected a list of names")
         if not _is_names(table.get("baselines", [])):
             raise file.error((*where, "baselines"), "baselines: expected a list of names")
-        own = table.get("own", {})
+        own = file.table(table, "own", where)
         for judge, system in own.items():
             if not isinstance(system, str):
                 raise file.error((*where, "own", judge), f"{judge}: expected the name of its own system")
@@ -110,7 +110,8 @@ class Families:
     def warn_unknown(self, judges: Sequence[str], systems: Sequence[str]) -> None:
         """Says which names of the families are not there, and which systems have no family."""
         listed = [*self.baselines, *(name for names in self.members.values() for name in names)]
-        absent = [name for name in listed if name not in judges and name not in systems]
+        named = dict.fromkeys([*listed, *self.own, *self.own.values()])
+        absent = [name for name in named if name not in judges and name not in systems]
         if absent:
             message = f"families: neither judge nor system is called {', '.join(absent)}; check the spelling"
             warnings.warn(message, DataWarning, stacklevel=2)

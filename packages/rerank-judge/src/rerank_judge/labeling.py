@@ -7,8 +7,9 @@ pair relevant where its score is at least a threshold.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal, get_args
 
 import numpy as np
@@ -29,6 +30,7 @@ __all__ = [
     "as_scale",
     "detect_scale",
     "direct",
+    "graded",
     "human_labels",
     "same_scale",
     "threshold",
@@ -170,8 +172,10 @@ def align_labels(
         highest = int(aligned.labels[found].max())
         message = (
             f"{name}: no positives after binarisation: the highest grade is {highest}, and relevant means "
-            f">= {binarize_at}; binary labels need --binarize-judge 1"
+            f">= {binarize_at}"
         )
+        if binarize_at > 1:
+            message += "; binary labels need --binarize-judge 1"
         warnings.warn(message, DataWarning, stacklevel=2)
     return aligned
 
@@ -236,6 +240,24 @@ def threshold(scores: ScoreSet, at: float) -> LabelSet:
     return LabelSet(scores.name, labels, scores.known, 1, scores.coverage)
 
 
+def graded(scores: ScoreSet, cuts: Sequence[float], *, binarize_at: int = 2) -> LabelSet:
+    """Grades from cut-points: a pair's grade is how many of them its score reaches, 0 to len(cuts).
+
+    Args:
+        scores: the judge's scores, such as the grades that an LLM wrote, with cuts at 1, 2 and 3.
+        cuts: ascending thresholds.
+        binarize_at: lowest grade that counts as relevant.
+
+    Raises:
+        UserError: the cuts do not ascend.
+    """
+    if any(not low < high for low, high in pairwise(cuts)) or np.isnan(cuts).any():
+        shown = ", ".join(f"{cut:g}" for cut in cuts)
+        raise UserError(f"{scores.name}: thresholds that make grades must ascend, found {shown}")
+    grades = np.searchsorted(cuts, scores.scores, side="right").astype(np.int64)
+    return LabelSet(scores.name, np.where(scores.known, grades, 0), scores.known, binarize_at, scores.coverage)
+
+
 def _warn_scale(scores: ScoreSet, given: FloatArray, at: float) -> None:
     if not len(given):
         return
@@ -246,7 +268,7 @@ def _warn_scale(scores: ScoreSet, given: FloatArray, at: float) -> None:
         problem = "threshold 0 on probabilities labels every pair relevant; the decision of a probability is at 0.5"
     elif not given.min() < at <= given.max():
         problem = (
-            f"threshold {at:g} is outside the scores ({given.min():g} to {given.max():g}), so all labels are equal"
+            f"at threshold {at:g} all labels are equal, because the scores go from {given.min():g} to {given.max():g}"
         )
     if problem:
         warnings.warn(f"{scores.name}: {problem}", DataWarning, stacklevel=3)

@@ -13,11 +13,13 @@ from ir_shared.console import UserError
 
 from rerank_judge.collection import BoolArray, Collection, FloatArray
 from rerank_judge.families import Families
-from rerank_judge.labeling import Coverage, LabelSet, ScoreSet
+from rerank_judge.holes import on_judged
+from rerank_judge.labeling import Coverage, LabelSet, ScoreSet, human_labels
 from rerank_judge.leaderboard import Board, BoardOptions, leaderboard
 from rerank_judge.metrics import DEFAULT_METRICS, Metric
+from rerank_judge.ordering import tau_b
 
-__all__ = ["Ties", "leave_family_out", "leave_family_out_board", "majority", "mean_log_odds", "tied_votes"]
+__all__ = ["Ties", "leave_family_out", "leave_family_out_board", "majority", "mean_log_odds", "panel_tau", "tied_votes"]
 
 Ties = Literal["relevant", "non-relevant"]
 """What a pair is that as many members call relevant as not; "relevant" follows the rule probability >= 0.5."""
@@ -131,6 +133,28 @@ def leave_family_out_board(
     if whole is None or values is None:
         raise UserError("a leaderboard needs runs, but the collection has none; give run files")
     return Board("panel without own family", whole.metrics, whole.systems, whole.topics, values)
+
+
+def panel_tau(
+    collection: Collection, labels: Sequence[LabelSet], families: Families, metric: str | Metric
+) -> float | None:
+    """Tau-b, against the order by human labels, of the panel that leaves out each system's family.
+
+    Judges without a family do not take part. None where a family leaves no judge.
+
+    Args:
+        collection: pairs and runs.
+        labels: the judges' labels.
+        families: which judges and systems belong together.
+        metric: a metric's name.
+    """
+    members = [on_judged(collection, one) for one in labels if families.of(one.name) is not None]
+    try:
+        panel = leave_family_out_board(collection, members, families, [metric])
+    except UserError:
+        return None
+    human = leaderboard(collection, human_labels(collection), [metric])
+    return tau_b(human.means[:, 0], panel.means[:, 0])[0]
 
 
 def _votes(members: Sequence[LabelSet]) -> tuple[FloatArray, FloatArray]:

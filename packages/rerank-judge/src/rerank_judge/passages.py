@@ -24,7 +24,7 @@ __all__ = ["MsMarcoV2", "Passage", "PassageFile", "PassageStore", "open_passages
 
 _ID_KEYS = ("pid", "docid", "_id", "id")
 _TEXT_KEYS = ("passage", "text", "contents")
-_V2_FILE = re.compile(r"(?P<file>.+_\d+)_(?P<offset>\d+)")
+_V2_FILE = re.compile(r"(?P<file>.+_\d+)_(?P<offset>\d{1,18})")
 
 
 @dataclass(frozen=True)
@@ -84,17 +84,19 @@ class PassageFile:
     def fetch(self, docids: Collection[str]) -> dict[str, Passage]:
         """Looks documents up, see :class:`PassageStore`."""
         wanted = frozenset(docids)
-        if self.path.suffix == ".gz":
-            return {docid: passage for docid, passage in self._all() if docid in wanted}
-        index = OffsetIndex.of(self.path, self._docid)
         found: dict[str, Passage] = {}
-        with self.path.open("rb") as file:
-            for offset in index.find(wanted):
-                file.seek(offset)
-                docid, passage = self._parse(f"byte {offset}", file.readline())
-                if docid in wanted:
-                    found[docid] = passage
+        for docid, passage in self._all() if self.path.suffix == ".gz" else self._sought(wanted):
+            # Lines of other docids are there too: hashes may collide.
+            if docid in wanted and found.setdefault(docid, passage) != passage:
+                raise UserError(f"{self.path}: holds two passages called {docid}; keep one of them")
         return found
+
+    def _sought(self, docids: Collection[str]) -> Iterator[tuple[str, Passage]]:
+        index = OffsetIndex.of(self.path, self._docid)
+        with self.path.open("rb") as file:
+            for offset in index.find(docids):
+                file.seek(offset)
+                yield self._parse(f"byte {offset}", file.readline())
 
     def _all(self) -> Iterator[tuple[str, Passage]]:
         with _opened(self.path) as file:

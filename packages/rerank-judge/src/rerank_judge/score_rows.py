@@ -14,7 +14,8 @@ from typing import Any, TypeAlias
 from ir_shared.console import UserError
 from ir_shared.trec import TrecFormatError
 
-from rerank_judge.scorers.base import Pair, ScoredPair
+from rerank_judge.labeling import SCALES
+from rerank_judge.scorers.base import ANSWERED, Pair, ScoredPair
 
 __all__ = ["FORMAT", "Row", "Rows", "checksum", "header_line", "load_rows", "row_line", "row_of", "scored_pair"]
 
@@ -59,8 +60,9 @@ def load_rows(path: Path) -> tuple[dict[str, Any] | None, Rows, int]:
 def _card(path: Path, line: str) -> dict[str, Any]:
     try:
         header = json.loads(line)
-        if header["format"] == FORMAT:
-            return dict(header["card"])
+        card = dict(header["card"])
+        if header["format"] == FORMAT and isinstance(card["judge_id"], str) and card["scale"] in SCALES:
+            return card
     except (ValueError, KeyError, TypeError):
         pass
     raise TrecFormatError(path, 1, line, f"is no score store of format {FORMAT!r}; choose another file")
@@ -68,28 +70,28 @@ def _card(path: Path, line: str) -> dict[str, Any]:
 
 def _add_rows(rows: Rows, path: Path, start: int, lines: Sequence[str]) -> None:
     try:
-        # One call for many lines: a call for each would take most of the time.
-        parsed = json.loads(f"[{','.join(lines)}]")
-        for row in parsed:
-            qid, docid, _, _, _, *_ = row
-            docs = rows.get(qid)
-            if docs is None:
-                docs = rows[qid] = {}
-            docs[docid] = row
-        if len(parsed) == len(lines):
-            return
+        _add(rows, lines)
     except (ValueError, TypeError):
-        pass
-    _report(path, start, lines)
+        for number, line in enumerate(lines, start=start + 1):
+            try:
+                _add({}, [line])
+            except (ValueError, TypeError):
+                raise TrecFormatError(path, number, line, "is no row [qid, docid, score, status, check]") from None
 
 
-def _report(path: Path, start: int, lines: Sequence[str]) -> None:
-    for number, line in enumerate(lines, start=start + 1):
-        try:
-            qid, docid, _, _, _, *_ = json.loads(line)
-            {qid, docid}  # noqa: B018 - they must be hashable
-        except (ValueError, TypeError):
-            raise TrecFormatError(path, number, line, "is no row [qid, docid, score, status, check]") from None
+def _add(rows: Rows, lines: Sequence[str]) -> None:
+    # One call for many lines: a call for each would take most of the time.
+    parsed = json.loads(f"[{','.join(lines)}]")
+    if len(parsed) != len(lines):
+        raise ValueError("a line is not one row")
+    for row in parsed:
+        qid, docid, score, status, _, *_ = row
+        if isinstance(score, float) is not (status in ANSWERED):
+            raise ValueError("an answer without a score, or a score without an answer")
+        docs = rows.get(qid)
+        if docs is None:
+            docs = rows[qid] = {}
+        docs[docid] = row
 
 
 def header_line(card: Mapping[str, Any]) -> str:
@@ -103,9 +105,11 @@ def row_line(value: object) -> str:
 
 
 def row_of(pair: Pair, scored: ScoredPair, traces: bool) -> Row:
-    """The row of a scored pair, with its trace if there is one and it is wanted."""
-    score = scored.score if math.isfinite(scored.score) else None
-    row = [scored.qid, scored.docid, score, scored.status, checksum(pair)]
+    """The row of a scored pair, with its trace if there is one and it is wanted; a score that is none is no answer."""
+    answered = scored.status in ANSWERED and math.isfinite(scored.score)
+    score = float(scored.score) if answered else None
+    status = "failed" if scored.status in ANSWERED and not answered else scored.status
+    row = [scored.qid, scored.docid, score, status, checksum(pair)]
     return [*row, scored.trace] if traces and scored.trace is not None else row
 
 

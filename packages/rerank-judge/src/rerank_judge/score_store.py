@@ -53,9 +53,7 @@ class ScoreStore:
                 message names what differs.
         """
         path = Path(path)
-        there = path.exists() and path.stat().st_size > 0
-        if there and not resume:
-            raise UserError(f"{path}: exists; resume it, choose another file or delete this one")
+        there = cls.check_place(path, resume=resume)
         stored, rows, end = load_rows(path) if there else (None, {}, 0)
         if stored is not None and stored.get("fingerprint") != card.fingerprint:
             differing = "; ".join(card.differences(stored)) or "the fingerprint"
@@ -70,6 +68,18 @@ class ScoreStore:
         if stored is None:
             store._write([header_line(card.to_json())])
         return store
+
+    @staticmethod
+    def check_place(path: str | Path, *, resume: bool) -> bool:
+        """Whether there is something to resume; to be asked before a large model is loaded in vain.
+
+        Raises:
+            UserError: there is something, and it is not to be resumed.
+        """
+        there = Path(path).exists() and Path(path).stat().st_size > 0
+        if there and not resume:
+            raise UserError(f"{path}: exists; resume it, choose another file or delete this one")
+        return there
 
     @classmethod
     def read(cls, path: str | Path) -> ScoreStore:

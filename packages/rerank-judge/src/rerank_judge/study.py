@@ -75,7 +75,7 @@ def run_study(
             key = _key(config, part, digests)
             found = _saved(file, key)
             if found is None:
-                found = to_jsonable(part.compute(data))
+                found = _computed(part, data)
                 write_json(file, {"key": key, "result": found})
                 computed.append(part.name)
             documents[part.name] = found
@@ -88,6 +88,14 @@ def run_study(
     _write(config, out, documents, parts, digests)
     drawn = _draw(out / "plots", documents, computed) if plots else ()
     return StudyResult(out, documents, tuple(computed), drawn)
+
+
+def _computed(part: Part, data: StudyData) -> dict[str, Any]:
+    try:
+        document: dict[str, Any] = to_jsonable(part.compute(data))
+    except UserError as error:
+        raise UserError(f"{part.name}: {error}") from error
+    return document
 
 
 def _write(

@@ -30,6 +30,7 @@ All but the collections may be left out. Unknown keys are refused with their lin
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,6 +49,7 @@ from rerank_judge.toml_config import TomlFile
 __all__ = ["BiasConfig", "CollectionConfig", "StudyConfig", "TransferConfig"]
 
 T = TypeVar("T")
+_NAME = re.compile(r"[\w-][\w.-]*")
 Where = tuple[str | int, ...]
 
 
@@ -145,8 +147,8 @@ class _Reader:
             bootstrap=self.whole(document, (), "bootstrap", 1000),
             metrics=self.texts(document, (), "metrics", DEFAULT_METRICS, _metric),
             scales=self.scales(document),
-            transfer=self.transfer(document["transfer"]) if "transfer" in document else None,
-            bias=self.bias(document["bias"]) if "bias" in document else None,
+            transfer=self.transfer(self.file.table(document, "transfer")) if "transfer" in document else None,
+            bias=self.bias(self.file.table(document, "bias")) if "bias" in document else None,
         )
 
     def collections(self, document: Mapping[str, Any]) -> tuple[CollectionConfig, ...]:
@@ -164,11 +166,15 @@ class _Reader:
         for key in ("name", "folder"):
             if key not in table:
                 raise self.file.error(where, f"a collection needs {key!r}")
+        name = self.text(table, where, "name", "")
+        if not _NAME.fullmatch(name):
+            # Files are called after it.
+            raise self.wrong(where, "name", "letters, digits, dots, dashes and underscores, beginning with no dot")
         on_missing = self.text(table, where, "on_missing", "error")
         if on_missing not in get_args(OnMissing):
             raise self.wrong(where, "on_missing", f"one of {', '.join(get_args(OnMissing))}")
         return CollectionConfig(
-            name=self.text(table, where, "name", ""),
+            name=name,
             folder=self.folder(table, where, "folder"),
             rerankers=self.folder(table, where, "rerankers") if "rerankers" in table else None,
             binarize_at=self.whole(table, where, "binarize_at", 2),
@@ -176,7 +182,7 @@ class _Reader:
         )
 
     def scales(self, document: Mapping[str, Any]) -> dict[str, Scale]:
-        scales = document.get("scales", {})
+        scales = self.file.table(document, "scales")
         for judge, scale in scales.items():
             if scale not in get_args(Scale):
                 raise self.wrong(("scales",), judge, f"one of {', '.join(get_args(Scale))}")

@@ -6,13 +6,14 @@ the same tables and plots.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-from ir_shared.console import UserError
+from ir_shared.console import DataWarning, UserError
 
 from rerank_judge.agreement import agree
 from rerank_judge.bias import bias_report
@@ -24,11 +25,11 @@ from rerank_judge.crossval import cross_validate, leave_one_out
 from rerank_judge.holes import Holes
 from rerank_judge.judged import JudgedCollection
 from rerank_judge.judged_pool import judged_pool
-from rerank_judge.labeling import LabelSet, ScoreSet, as_scale, direct, human_labels, threshold
+from rerank_judge.labeling import LabelSet, ScoreSet, as_scale, direct, human_labels, same_scale, threshold
 from rerank_judge.leaderboard import leaderboard
 from rerank_judge.metrics import parse_metric
-from rerank_judge.ordering import correlate, tau_b
-from rerank_judge.panels import leave_family_out_board
+from rerank_judge.ordering import correlate
+from rerank_judge.panels import panel_tau
 from rerank_judge.study_config import BiasConfig, StudyConfig
 from rerank_judge.transfer_table import transfer_table
 
@@ -71,6 +72,10 @@ class StudyData:
             found = JudgedCollection.from_folder(
                 name, one.folder, on_missing=one.on_missing, binarize_at=one.binarize_at, depth=depth
             )
+            unknown = [judge for judge in self.config.scales if judge not in found.judges]
+            if unknown:
+                message = f"scales: {name} has no judge {', '.join(unknown)}; check the spelling"
+                warnings.warn(message, DataWarning, stacklevel=2)
             self._loaded[name] = replace(found, judges={j: self._scaled(s) for j, s in found.judges.items()})
         return self._loaded[name]
 
@@ -100,7 +105,7 @@ class StudyData:
         for one in self.config.collections:
             other = self.judged(one.name)
             theirs = other.judges.get(judge)
-            if one.name == name or not isinstance(theirs, ScoreSet):
+            if one.name == name or not isinstance(theirs, ScoreSet) or not same_scale(theirs.scale, scores.scale):
                 continue
             target = f"tau:{bias.metric}" if len(other.collection.systems) > 2 else KAPPA
             selection = select_threshold(other.collection, theirs, target, "paper")
@@ -218,6 +223,11 @@ def _bias(data: StudyData, name: str, rerankers: Path | None, holes: Holes) -> d
     config, bias = data.config, data.config.bias or BiasConfig()
     judged = data.judged(name)
     labels, how = data.bias_labels(name)
+    if not labels:
+        raise UserError(
+            f"no judge of {name} makes a decision of its own, and no other collection lends it a threshold; "
+            "name its scale in [scales], or add a collection"
+        )
     if rerankers is not None:
         one = next(one for one in config.collections if one.name == name)
         qrels = next(path for path in sorted(one.folder.glob("qrels*")) if path.is_file())
@@ -230,13 +240,7 @@ def _bias(data: StudyData, name: str, rerankers: Path | None, holes: Holes) -> d
     )
     systems = "judged pool" if rerankers is None else "re-rankers"
     document = {"collection": name, "systems": systems, "labels": how, "report": report.to_json()}
-    members = [one for one in labels if bias.families.of(one.name) is not None]
-    try:
-        panel = leave_family_out_board(collection, members, bias.families, [bias.metric])
-    except UserError:
-        return document  # one family alone: nobody outside it could judge
-    human = leaderboard(collection, human_labels(collection), [bias.metric])
-    return document | {"panel_tau": tau_b(human.means[:, 0], panel.means[:, 0])[0]}
+    return document | {"panel_tau": panel_tau(collection, labels, bias.families, bias.metric)}
 
 
 def _own_labels(judged: JudgedCollection) -> list[LabelSet]:

@@ -100,6 +100,10 @@ def _scatter(path: Path, document: Document) -> None:
                 panel.plot(x, y, "o", color=colours[group], label=group)
             panel.axline((0, 0), slope=1, color="#999999", linewidth=1)
             panel.set_title(f"{judge['judge']}\nτ {_number(judge['tau'])}", fontsize=8)
+        # One scale for all, so that panels can be compared.
+        top = max(end for panel in panels[: len(judges)] for end in (*panel.get_xlim(), *panel.get_ylim()))
+        for panel in panels:
+            panel.set(xlim=(0, top), ylim=(0, top))
         for panel in panels[len(judges) :]:
             panel.set_visible(False)
         panels[0].legend(fontsize=7)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rerank_judge.report import Table
@@ -86,7 +87,7 @@ def _left_out(document: Document) -> list[Table]:
 
 def _folds(document: Document) -> list[Table]:
     rows = [
-        [row["judge"], row["value"], row["in_sample"], f"{min(row['thresholds']):.4g}–{max(row['thresholds']):.4g}"]
+        [row["judge"], row["value"], row["in_sample"], f"{min(row['thresholds']):.6g} to {max(row['thresholds']):.6g}"]
         for row in document["rows"]
     ]
     title = f"κ on {document['collection']} with {document['folds']}-fold calibration over topics"
@@ -98,11 +99,10 @@ def _bias(document: Document) -> list[Table]:
     report = document["report"]
     subject = f"{document['systems']} of {document['collection']}, {report['metric']}, holes {report['holes']}"
     tables = bias_tables(report, subject)
-    if document.get("panel_tau") is not None:
-        note = f"τ of the panel that leaves out each system's own family: {document['panel_tau']:.3f}."
-        first = tables[0]
-        tables[0] = Table(first.title, first.columns, first.rows, f"{first.note} {note}")
-    return tables
+    notes = [f"Labels of {judge}: {how}." for judge, how in document["labels"].items() if how.startswith("threshold")]
+    if document["panel_tau"] is not None:
+        notes.append(f"τ of the panel that leaves out each system's own family: {document['panel_tau']:.3f}.")
+    return [replace(tables[0], note=" ".join([tables[0].note, *notes])), *tables[1:]]
 
 
 def _bias_judges(report: Document, subject: str) -> Table:
@@ -119,15 +119,15 @@ def _bias_judges(report: Document, subject: str) -> Table:
     own, family = report["own_preference"], report["family_preference"]
     rows.append(["mean", None, *_estimate(own), *_estimate(family), *[None] * (len(groups) + 2), *_judged(own)])
     tests = [
-        f"permutation of families {'with' if test['own'] else 'without'} own systems: p = {test['p_value']:.4f} "
-        f"({test['n']} assignments{'' if test['exact'] else ', sampled'})"
+        f"Permutation of families {'with' if test['own'] else 'without'} own systems: p = {test['p_value']:.4f} "
+        f"({test['n']} assignments{'' if test['exact'] else ', sampled'})."
         for test in report["tests"]
     ]
     note = (
         "Differences judge minus human, less each judge's leniency; self for its own system, family for its family's "
         "others, → for a group; judged shares of the own system."
     )
-    return Table(f"Bias: {subject}", columns, rows, f"{note} {'; '.join(tests)}".strip())
+    return Table(f"Bias: {subject}", columns, rows, " ".join([note, *tests]))
 
 
 def _bias_matrix(report: Document, subject: str) -> Table:

@@ -63,6 +63,17 @@ class TomlFile:
                 inside = f" in [{'.'.join(str(part) for part in where if isinstance(part, str))}]" if where else ""
                 raise self.error((*where, key), f"unknown key {key!r}{inside}; known are {', '.join(sorted(known))}")
 
+    def table(self, table: Mapping[str, Any], key: str, where: tuple[str | int, ...] = ()) -> Mapping[str, Any]:
+        """The table under a key, empty if there is none.
+
+        Raises:
+            UserError: something else stands there.
+        """
+        found = table.get(key, {})
+        if not isinstance(found, dict):
+            raise self.error((*where, key), f"{key}: expected a table, [{'.'.join(map(str, (*where, key)))}]")
+        return found
+
     def _line(self, where: tuple[str | int, ...]) -> int:
         """The line of the longest part of ``where`` that stands on a line of its own."""
         best, line = 0, 1

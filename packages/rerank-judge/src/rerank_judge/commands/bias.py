@@ -14,7 +14,7 @@ from ir_shared.run_dir import to_jsonable
 
 from rerank_judge.bias import BiasReport, bias_report
 from rerank_judge.collection import Collection
-from rerank_judge.commands.inputs import label_sets, pairs_of
+from rerank_judge.commands.inputs import label_sets, pairs_of, report_coverage
 from rerank_judge.commands.options import (
     At,
     BinarizeHuman,
@@ -30,12 +30,11 @@ from rerank_judge.commands.options import (
     document,
 )
 from rerank_judge.families import Families
-from rerank_judge.holes import Holes, on_judged
-from rerank_judge.labeling import LabelSet, human_labels
-from rerank_judge.leaderboard import RRTruncation, leaderboard
+from rerank_judge.holes import Holes
+from rerank_judge.labeling import LabelSet
+from rerank_judge.leaderboard import RRTruncation
 from rerank_judge.metrics import parse_metric
-from rerank_judge.ordering import tau_b
-from rerank_judge.panels import leave_family_out_board
+from rerank_judge.panels import panel_tau
 from rerank_judge.scorers import JudgeFile, read_judge
 from rerank_judge.study_tables import bias_tables
 
@@ -114,14 +113,17 @@ def bias_command(
         reports.append(report(labels, "condensed"))
     if fillers:
         reports.append(report([one for one in labels if one.name in fillers], "filled"))
-    panel = _panel_tau(collection, labels, kin, metric)
+    coverage = {one.name: one.coverage for one in labels}
+    panel = panel_tau(collection, labels, kin, metric)
     _warn_self_judging(reports[0], panel)
     if json:
         inputs = (
             {"human": human, "runs": runs, "families": families} | _inputs(judge, "") | _inputs(fill_holes, "fill ")
         )
-        print_json(document("bias", inputs, seed if bootstrap else None, reports=reports, panel_tau=panel))
+        facts = {"coverage": coverage, "reports": reports, "panel_tau": panel}
+        print_json(document("bias", inputs, seed if bootstrap else None, **facts))
         return
+    report_coverage(human.name, coverage)
     for one in reports:
         for table in bias_tables(to_jsonable(one), f"{len(one.human)} systems, {one.metric}, holes {one.holes}"):
             print_table(table.title, table.columns, table.rows)
@@ -165,17 +167,6 @@ def _over(
     if first is None or second is None:
         return first
     return {qid: second.get(qid, {}) | first.get(qid, {}) for qid in first | second}
-
-
-def _panel_tau(collection: Collection, labels: Sequence[LabelSet], families: Families, metric: str) -> float | None:
-    """Tau of the panel that leaves out each system's family; None where a family leaves no judge."""
-    members = [one for one in labels if families.of(one.name) is not None]
-    try:
-        panel = leave_family_out_board(collection, [on_judged(collection, one) for one in members], families, [metric])
-    except UserError:
-        return None
-    human = leaderboard(collection, human_labels(collection), [metric])
-    return tau_b(human.means[:, 0], panel.means[:, 0])[0]
 
 
 def _warn_self_judging(report: BiasReport, panel_tau: float | None) -> None:

@@ -13,7 +13,7 @@ from ir_shared.run_dir import write_json
 from rerank_judge.agreement import Agreement, agree
 from rerank_judge.coefficients import COEFFICIENTS, Coefficient, coefficient
 from rerank_judge.collection import Collection
-from rerank_judge.commands.inputs import distinct_metrics, label_sets, named, read_judges, reading_for
+from rerank_judge.commands.inputs import distinct_metrics, keep_inputs, label_sets, named, read_judges, reading_for
 from rerank_judge.commands.options import (
     At,
     BinarizeHuman,
@@ -96,6 +96,7 @@ def leaderboard_command(
     json: Json = False,
 ) -> None:
     """Evaluate systems exactly as trec_eval does, best first by the first metric."""
+    keep_inputs(out, qrels, runs)
     metrics = distinct_metrics(metric)
     collection = Collection.load(qrels, runs, **reading_for(metrics, binarize, on_duplicate))
     labels = human_labels(collection)

@@ -75,10 +75,14 @@ def keep_inputs(out: Path | None, *inputs: Path | None) -> None:
     """Refuses to write a result over what it is made from.
 
     Raises:
-        UserError: the output is one of the inputs.
+        UserError: the output is one of the inputs, or a file in a folder that is one.
     """
+    if out is None:
+        return
+    place = out.resolve()
+    taken = (place, place.parent) if place.exists() else (place,)
     for path in inputs:
-        if out is not None and path is not None and out.resolve() == path.resolve():
+        if path is not None and path.resolve() in taken:
             raise UserError(f"{out}: is read and would be overwritten; choose another file for the result")
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
+import numpy as np
 import typer
 from ir_shared.console import UserError, notice, print_json
 from ir_shared.run_dir import hash_file
@@ -16,7 +17,7 @@ from rerank_judge.collection import Collection
 from rerank_judge.commands.inputs import keep_inputs, label_sets, named, pairs_of, read_judges, read_scores
 from rerank_judge.commands.options import At, BinarizeJudge, Json, Judges, ScaleOption, document
 from rerank_judge.judged import align_judge
-from rerank_judge.labeling import LabelSet, ScoreSet, align_scores, direct, same_scale, threshold
+from rerank_judge.labeling import LabelSet, ScoreSet, align_scores, direct, graded, same_scale, threshold
 from rerank_judge.panels import majority, mean_log_odds, tied_votes
 
 __all__ = ["label", "panel"]
@@ -31,7 +32,12 @@ def label(
         bool, typer.Option("--direct", help="Take the judge's own decision: probability >= 0.5, log-odds >= 0.")
     ] = False,
     threshold_: Annotated[
-        float | None, typer.Option("--threshold", help="Relevant where the score is at least this number.")
+        list[float] | None,
+        typer.Option(
+            "--threshold",
+            help="Relevant where the score is at least this number; given several times, how many of the numbers the "
+            "score reaches is the grade.",
+        ),
     ] = None,
     calibration: Annotated[
         Path | None, typer.Option("--calibration", help="Take the threshold that calibrate selected.")
@@ -40,27 +46,34 @@ def label(
     json: Json = False,
 ) -> None:
     """Turn a judge's scores into relevance labels; give one of --direct, --threshold and --calibration."""
-    if [direct_, threshold_ is not None, calibration is not None].count(True) != 1:
+    cuts = threshold_ or []
+    if [direct_, bool(cuts), calibration is not None].count(True) != 1:
         raise UserError("label: give exactly one of --direct, --threshold and --calibration")
     keep_inputs(out, scores, calibration)
     run, file = read_scores(scores)
     # Labels need no human grades: the scored pairs are the collection.
     collection = Collection.from_mappings({qid: dict.fromkeys(docs, 0) for qid, docs in run.items()})
     given = align_scores(collection, run, file.name, scale=file.scale_of(scale))
-    facts: dict[str, Any] = {}
+    facts: dict[str, Any]
     if calibration is not None:
         labels, facts = _calibrated(given, calibration, scores)
+    elif len(cuts) > 1:
+        labels, facts = graded(given, cuts), {"threshold": cuts}
+    elif cuts:
+        labels, facts = threshold(given, cuts[0]), {"threshold": cuts[0]}
     else:
-        labels = direct(given) if threshold_ is None else threshold(given, threshold_)
-    positives = int(labels.relevant.sum())
+        labels, facts = direct(given), {"threshold": given.direct_threshold}
+    grades = np.bincount(labels.labels, minlength=max(2, len(cuts) + 1)).tolist()
     write_qrels(out, _by_pair(collection, labels.labels.tolist()))
-    applied = facts.get("threshold", given.direct_threshold if direct_ else threshold_)
     if json:
         inputs = {"scores": scores} | ({"calibration": calibration} if calibration else {})
-        result = {"pairs": collection.n_pairs, "relevant": positives, **facts, "threshold": applied, "out": out}
-        print_json(document("label", inputs, judge=given.name, **result))
+        found = {"grades": grades} if len(cuts) > 1 else {"relevant": grades[1]}
+        print_json(document("label", inputs, judge=given.name, pairs=collection.n_pairs, **found, **facts, out=out))
+    elif len(cuts) > 1:
+        shown = ", ".join(f"{count} of grade {grade}" for grade, count in enumerate(grades))
+        notice(f"{out}: {collection.n_pairs} pairs, {shown}")
     else:
-        notice(f"{out}: {positives} of {collection.n_pairs} pairs relevant at score >= {applied:.6g}")
+        notice(f"{out}: {grades[1]} of {collection.n_pairs} pairs relevant at score >= {facts['threshold']:.6g}")
 
 
 def panel(

@@ -103,6 +103,7 @@ def score(
         raise UserError("--retry: asks again what a store has no answer to; give --resume with it")
     keep_inputs(out, pairs)
     keep_inputs(run, pairs, out)
+    ScoreStore.check_place(out, resume=resume)
     given = read_pairs(pairs)
     scorer = load_scorer(
         judge,

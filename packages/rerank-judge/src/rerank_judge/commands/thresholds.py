@@ -72,7 +72,7 @@ def calibrate(
     """Select a judge's threshold on a collection with human judgements, to be used on another one."""
     if parse_target(target) != KAPPA and runs is None:
         raise UserError(f"--target {target}: an ordering of systems needs runs; give their folder with --runs")
-    keep_inputs(out, scores, qrels)
+    keep_inputs(out, scores, qrels, runs)
     collection = Collection.load(qrels, runs or (), **reading_for(_metrics([target]), binarize_human, on_duplicate))
     run, file = read_scores(scores)
     given = align_scores(collection, run, file.name, on_missing=on_missing, scale=file.scale_of(scale))
@@ -88,6 +88,8 @@ def calibrate(
         print_json(document("calibrate", inputs, seed if folds else None) | found)
         return
     low, high = selection.plateau
+    if selection.value <= 0:
+        notice(f"{selection.judge}: no threshold attains a {selection.target} above 0; do not use this calibration")
     notice(f"coverage: {given.coverage}")
     columns = ["judge", "target", "threshold", "value (in-sample)", "plateau", "equally good", "candidates"]
     plateau = f"{low:.6g} to {high:.6g}"

@@ -56,7 +56,7 @@ def read_reference(path: str | Path) -> dict[str, Published]:
         raise UserError(f"{path}: not TOML ({error})") from error
     try:
         return {name: _published(table) for name, table in document.items()}
-    except (AttributeError, TypeError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         form = "[collection] selected_on, [collection.judges] name = { direct, threshold, kappa }"
         raise UserError(f"{path}: not a file of figures ({error}); expected {form}") from error
 
@@ -66,4 +66,5 @@ def _published(table: Mapping[str, object]) -> Published:
     judges = fields.pop("judges", {})
     if not isinstance(judges, dict):
         raise TypeError("judges must be a table")
-    return Published(judges={name: Figures(**figures) for name, figures in judges.items()}, **fields)  # type: ignore[arg-type]
+    known = {name: Figures(**{key: float(value) for key, value in row.items()}) for name, row in judges.items()}
+    return Published(judges=known, **fields)  # type: ignore[arg-type]

@@ -170,6 +170,6 @@ def _read_pair(path: Path, number: int, line: str) -> Pair:
     fields = (qid, docid, query, text, title)
     if not all(isinstance(value, str) for value in fields):
         raise TrecFormatError(path, number, line, "ids and texts must be strings, in quotes")
-    if any(len(value.split()) != 1 or value != value.strip() for value in (qid, docid)):
-        raise TrecFormatError(path, number, line, "query_id and docid must be one word without blanks")
+    if any(not value or " " in value or value != clean_text(value) for value in (qid, docid)):
+        raise TrecFormatError(path, number, line, "ids must be one word without blanks or control characters")
     return Pair(qid, docid, clean_text(query), clean_text(text), clean_text(title))

@@ -50,8 +50,12 @@ class ChatEndpoint:
             raise missing_extra("rerank-judge", "llm", "a language model behind an endpoint")
         import httpx
 
-        if not base_url.startswith(("http://", "https://")):
-            raise UserError(f"base_url {base_url!r}: must start with http:// or https://")
+        try:
+            address = httpx.URL(base_url)
+        except httpx.InvalidURL as error:
+            raise UserError(f"base_url: no address ({error}); give one like http://HOST:PORT/v1") from None
+        if address.scheme not in ("http", "https") or not address.host:
+            raise UserError(f"base_url {_shown_url(base_url)!r}: must start with http:// or https:// and a host")
         key = os.environ.get(key_variable)
         self._key_variable = key_variable
         self._retries = retries

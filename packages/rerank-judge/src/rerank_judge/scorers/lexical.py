@@ -62,8 +62,9 @@ class LexicalScorer:
             yield ScoredPair(pair.qid, pair.docid, score)
 
     def batches(self, pairs: Sequence[Pair], done: Container[PairKey] = NOTHING_DONE) -> Iterator[Batch]:
-        """All pairs in one batch, leaving out those that are done."""
-        yield [(i, scored) for i, scored in enumerate(self.score(pairs)) if (scored.qid, scored.docid) not in done]
+        """All pairs in one batch, those that are done too: one pair more changes the scores of all."""
+        if any((pair.qid, pair.docid) not in done for pair in pairs):
+            yield list(enumerate(self.score(pairs)))
 
 
 def _words(text: str) -> list[str]:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import gzip
 import math
+import warnings
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ir_shared.console import UserError
+from ir_shared.console import DataWarning, UserError
 from ir_shared.run_dir import hash_file
 from ir_shared.trec import Qrels, Run, read_qrels, read_run, run_name
 
 from rerank_judge.labeling import Scale
 from rerank_judge.score_store import ScoreStore
-from rerank_judge.scorers.base import NOTHING_DONE, Batch, Pair, PairKey, ScoredPair
+from rerank_judge.scorers.base import ANSWERED, NOTHING_DONE, Batch, Pair, PairKey, ScoredPair
 from rerank_judge.scorers.card import JudgeCard
 
 __all__ = ["JudgeFile", "PrecomputedScorer", "read_judge"]
@@ -51,8 +52,7 @@ def read_judge(path: str | Path) -> JudgeFile:
     path = Path(path)
     first = _first_line(path)
     if first.startswith("{"):
-        store = ScoreStore.read(path)
-        return JudgeFile(store.card["judge_id"], store.run(), None, store.scale)
+        return _of_store(ScoreStore.read(path))
     columns = len(first.split())
     if columns == 6:
         return JudgeFile(run_name(path), read_run(path), None)
@@ -97,12 +97,33 @@ class PrecomputedScorer:
         yield [(i, scored) for i, scored in enumerate(self.score(pairs)) if (scored.qid, scored.docid) not in done]
 
 
+def _of_store(store: ScoreStore) -> JudgeFile:
+    run = store.run()
+    unanswered = {status: count for status, count in store.counts().items() if status not in ANSWERED}
+    shown = ", ".join(f"{count} {status}" for status, count in unanswered.items())
+    if not run:
+        raise UserError(f"{store.path}: holds no scores ({shown or 'no pairs'}); go on with score --resume --retry")
+    if unanswered:
+        message = f"{store.path}: {sum(unanswered.values())} pairs have no score and so no label ({shown})"
+        warnings.warn(message, DataWarning, stacklevel=3)
+    return JudgeFile(store.card["judge_id"], run, None, store.scale)
+
+
 def _first_line(path: Path) -> str:
-    """The first line that is not blank; empty if there is none."""
+    """The first line that is not blank.
+
+    Raises:
+        UserError: there is none.
+    """
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; give a file")
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            return next((line.decode("utf-8", "replace") for line in file if line.strip()), "")
+            first = next((line.decode("utf-8", "replace") for line in file if line.strip()), None)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (OSError, EOFError) as error:
         raise UserError(f"{path}: cannot be read ({error}); is the file complete?") from error
+    if first is None:
+        raise UserError(f"{path}: is empty; give scores in run format, labels in qrels format, or a score store")
+    return first

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from rerank_judge.scorers.precomputed import PrecomputedScorer
 
 __all__ = ["KINDS", "JudgeSpec", "load_scorer", "parse_spec"]
 
-T = TypeVar("T")
+T = TypeVar("T", int, float)
 
 KINDS: dict[str, tuple[str, ...]] = {
     "monot5": ("true", "false"),
@@ -66,7 +67,10 @@ class JudgeSpec:
         if name not in self.options:
             return default
         try:
-            return convert(self.options[name])
+            value = convert(self.options[name])
+            if not math.isfinite(value):
+                raise ValueError
+            return value
         except ValueError:
             raise UserError(f"judge option {name}={self.options[name]!r}: not a number of the right kind") from None
 
