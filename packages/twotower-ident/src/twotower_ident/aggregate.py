@@ -145,7 +145,7 @@ def _rows(
     clicked = pl.col("click").cast(pl.Float64)
     if weighting == "session":
         if "session" not in names:
-            raise UserError("log: weighting by session needs a session column; name it with --session")
+            raise UserError("log: weighting by session needs a session column; name it with --column session=NAME")
         each = 1.0 / pl.len().over("session", "qid")
         shown, clicked = shown * each, clicked * each
     position = pl.col("position")
@@ -241,8 +241,8 @@ def _factors(
         index, on=["position", *bias], how="left", nulls_equal=True, maintain_order="left"
     )
     if merge:
-        names = _merged_names(merge)
-        distinct = distinct.with_columns(pl.col("position").map_elements(lambda k: names[k - 1], pl.String))
+        names = dict(enumerate(_merged_names(merge), start=1))
+        distinct = distinct.with_columns(pl.col("position").replace_strict(names, return_dtype=pl.String))
     return joined["factor"].to_numpy(), distinct.height, distinct
 
 

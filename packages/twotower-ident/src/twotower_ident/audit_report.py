@@ -11,8 +11,8 @@ from ir_shared.run_dir import atomic_write, write_json
 
 from twotower_ident.aggregate import collision_probability
 from twotower_ident.contrasts import Contrasts
-from twotower_ident.feature_overlap import FeatureOverlap
 from twotower_ident.jsonable import plain
+from twotower_ident.overlap_range import FeatureOverlap
 from twotower_ident.repair import Exploration, Merge, Swap
 from twotower_ident.swap_graph import QueryVerdicts, Shares, SwapGraph, reachable
 
@@ -31,7 +31,7 @@ _SKETCH = 1000
 
 @dataclass(frozen=True)
 class Settings:
-    """What the audit was asked; see :func:`twotower_ident.audit.audit`."""
+    """What the audit was asked; see :func:`twotower_ident.log_audit.audit`."""
 
     keys: str
     weights: str
@@ -56,10 +56,28 @@ class Repairs:
     swap: Swap | None
     exploration: Exploration | None
 
+    def to_json(self, labels: list[str]) -> dict[str, Any]:
+        """The suggestions, positions by name."""
+        return {
+            "bridges": [_swap_json(swap, labels) for swap in self.bridges],
+            "merges": [[labels[merge.first], labels[merge.second]] for merge in self.merges],
+            "swap": _swap_json(self.swap, labels) if self.swap is not None else None,
+            "exploration": plain(self.exploration),
+        }
+
+
+def _swap_json(swap: Swap, labels: list[str]) -> dict[str, Any]:
+    return {
+        "positions": [labels[swap.first], labels[swap.second]],
+        "impressions": swap.impressions,
+        "worst_se_before": plain(swap.worst_before),
+        "worst_se_after": plain(swap.worst_after),
+    }
+
 
 @dataclass(frozen=True, eq=False)
 class AuditReport:
-    """The result of :func:`twotower_ident.audit.audit`.
+    """The result of :func:`twotower_ident.log_audit.audit`.
 
     Attributes:
         verdict: ``identified``, ``weak``, ``one-sided`` or ``split``.
@@ -194,7 +212,7 @@ class AuditReport:
             "connectivity": plain(self.contrasts.connectivity),
             "informative": plain(self.shares),
             "positions": plain(self.positions.to_dicts()),
-            "repairs": plain(self.repairs),
+            "repairs": self.repairs.to_json(self.labels),
             "overlap": plain(self.overlap.to_json()) if self.overlap is not None else None,
         }
 

@@ -82,13 +82,12 @@ class CellTable:
         k = int(positions.max(initial=0)) if n_positions is None else n_positions
         _check(pairs, positions, shown, clicked, len(queries), k)
         kept = shown > 0
-        cell = pairs[kept] * (k + 1) + positions[kept]
-        unique, where = np.unique(cell, return_inverse=True)
+        unique, totals = _added(pairs[kept] * (k + 1) + positions[kept], n_pairs * (k + 1), shown[kept], clicked[kept])
         return cls(
             pair=unique // (k + 1),
             position=(unique % (k + 1)).astype(np.int32),
-            impressions=sums(where, shown[kept], len(unique)),
-            clicks=sums(where, clicked[kept], len(unique)),
+            impressions=totals[0],
+            clicks=totals[1],
             pair_query=queries,
             n_positions=k,
         )
@@ -228,6 +227,18 @@ def group_rows(rows: NDArray[np.float64]) -> NDArray[np.int64]:
     hashed = pl.from_numpy(rows + 0.0).hash_rows(seed=0).to_numpy()
     _, where = np.unique(hashed, return_inverse=True)
     return np.asarray(where, dtype=np.int64)
+
+
+def _added(
+    cell: NDArray[np.int64], size: int, *values: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], list[NDArray[np.float64]]]:
+    """The distinct cells, ascending, and the sums of each array over them."""
+    if size <= 8 * len(cell):
+        # Counting into a dense grid spares a sort.
+        found = np.flatnonzero(np.bincount(cell, minlength=size))
+        return found, [sums(cell, value, size)[found] for value in values]
+    unique, where = np.unique(cell, return_inverse=True)
+    return unique, [sums(where, value, len(unique)) for value in values]
 
 
 def sums(index: NDArray[np.int64], values: NDArray[np.float64], size: int) -> NDArray[np.float64]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -61,9 +63,7 @@ class Loop:
         if start is not None:
             import_model(towers, start)
         self.graph, self.state = nnx.split(towers)
-        self.optimiser = optax.adamw(config.learning_rate, weight_decay=config.weight_decay)
-        self.moments = self.optimiser.init(self.state)
-        self._epoch, self._loss = jax.jit(self._steps), jax.jit(self._likelihood)
+        self.moments = _optimiser(config).init(self.state)
 
     def run(
         self,
@@ -103,36 +103,16 @@ class Loop:
         order = np.concatenate([rng.permutation(self.n_pairs) for _ in range(-(-needed // self.n_pairs))])[:needed]
         key = jax.random.fold_in(jax.random.key(self.config.seed), progress.epoch)
         rows = jnp.asarray(order.reshape(self.config.steps, self.batch))
-        state, moments, losses = self._epoch(self.state, self.moments, rows, key, self.train)
-        value = float(self._loss(state, self.validation)) / self.validation_sessions
+        scale = self.n_pairs / self.batch / self.sessions
+        fixed = self.graph, self.model, replace(self.config, seed=0)  # the seed is no part of what is compiled
+        state, moments, losses = _epoch(*fixed, self.state, self.moments, rows, key, self.train, self.pins, scale)
+        value = float(_likelihood(*fixed[:2], state, self.validation, self.pins)) / self.validation_sessions
         finite = np.isfinite(np.asarray(losses))
         if not finite.all() or not np.isfinite(value):
             return int(np.argmin(finite)) + 1 if not finite.all() else self.config.steps
         self.state, self.moments = state, moments
         progress.add({"train": float(np.mean(losses)), "validation": value}, state, self.config.min_delta)
         return None
-
-    def _steps(
-        self, state: Any, moments: Any, rows: jax.Array, key: jax.Array, data: Batch
-    ) -> tuple[Any, Any, jax.Array]:
-        scale = self.n_pairs / self.batch / self.sessions
-
-        def loss(state: Any, batch: Batch, key: jax.Array) -> jax.Array:
-            return scale * model_loss(nnx.merge(self.graph, state), self.model, batch, pins=self.pins, key=key)
-
-        def step(carry: Any, given: tuple[jax.Array, jax.Array]) -> tuple[Any, jax.Array]:
-            state, moments = carry
-            chosen, own_key = given
-            batch = Batch(*(part[chosen] for part in data))
-            value, gradient = jax.value_and_grad(loss)(state, batch, own_key)
-            updates, moments = self.optimiser.update(gradient, moments, state)
-            return (optax.apply_updates(state, updates), moments), value
-
-        (state, moments), losses = jax.lax.scan(step, (state, moments), (rows, jax.random.split(key, len(rows))))
-        return state, moments, losses
-
-    def _likelihood(self, state: Any, data: Batch) -> jax.Array:
-        return model_loss(nnx.merge(self.graph, state), self.model, data, pins=self.pins)
 
     def _fitted(self, state: Any, inputs: Inputs | None) -> FittedModel:
         towers = nnx.merge(self.graph, state)
@@ -167,6 +147,46 @@ class Loop:
         self.moments = _restored("moments", self.moments, arrays, path)
         progress.best = _restored("best", progress.best, arrays, path)
         progress.restore(facts["progress"])
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _epoch(
+    graph: Any,
+    model: TwoTower,
+    config: TrainConfig,
+    state: Any,
+    moments: Any,
+    rows: jax.Array,
+    key: jax.Array,
+    data: Batch,
+    pins: tuple[jax.Array, jax.Array],
+    scale: float,
+) -> tuple[Any, Any, jax.Array]:
+    """All steps of an epoch; compiled once for all trainings of one shape, whatever their data and pins."""
+    optimiser = _optimiser(config)
+
+    def loss(state: Any, batch: Batch, key: jax.Array) -> jax.Array:
+        return scale * model_loss(nnx.merge(graph, state), model, batch, pins=pins, key=key)
+
+    def step(carry: Any, given: tuple[jax.Array, jax.Array]) -> tuple[Any, jax.Array]:
+        state, moments = carry
+        chosen, own_key = given
+        batch = Batch(*(part[chosen] for part in data))
+        value, gradient = jax.value_and_grad(loss)(state, batch, own_key)
+        updates, moments = optimiser.update(gradient, moments, state)
+        return (optax.apply_updates(state, updates), moments), value
+
+    (state, moments), losses = jax.lax.scan(step, (state, moments), (rows, jax.random.split(key, len(rows))))
+    return state, moments, losses
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _likelihood(graph: Any, model: TwoTower, state: Any, data: Batch, pins: tuple[jax.Array, jax.Array]) -> jax.Array:
+    return model_loss(nnx.merge(graph, state), model, data, pins=pins)
+
+
+def _optimiser(config: TrainConfig) -> Any:
+    return optax.adamw(config.learning_rate, weight_decay=config.weight_decay)
 
 
 class _Progress:
@@ -205,7 +225,7 @@ def dense_batch(data: TrainingData, n_positions: int, embedding: bool) -> tuple[
             jnp.asarray(_dense(cells.pair, cells.index, cells.impressions * weights, cells.n_pairs, n_positions)),
             jnp.asarray(_dense(cells.pair, cells.index, cells.clicks * weights, cells.n_pairs, n_positions)),
         ),
-        float(cells.sessions().sum()),
+        float(cells.sessions()[np.unique(cells.pair_query[cells.pair])].sum()),
     )
 
 

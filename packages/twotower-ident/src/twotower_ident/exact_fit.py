@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ExactFit", "fit_exact", "list_weights", "mean_nll"]
 
-_EXTREME_LOGIT = 30.0
-"""No click log supports such a probability; a fit that holds one is running away."""
+_EXTREME_LOGIT = 15.0
+"""Odds of three million to one: no click log of usual size supports them, so a fit that holds them is running away."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +151,8 @@ def list_weights(cells: CellTable, list_lengths: NDArray[np.integer]) -> NDArray
 def _embedding(cells: CellTable, ridge: float, start: ExactFit | None) -> ExactFit:
     initial = None if start is None else (start.group_bias, start.relevance)
     found = fit_embedding(cells, ridge=ridge, start=initial)
-    logits = found.position_bias[cells.index] + found.relevance[cells.pair]
+    with np.errstate(invalid="ignore"):
+        logits = found.position_bias[cells.index] + found.relevance[cells.pair]
     return ExactFit(
         tower="embedding",
         position_bias=found.position_bias,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from twotower_ident.cells import CellTable
     from twotower_ident.letor import RankingData
 
-__all__ = ["EXPERIMENTS", "Experiment", "Protocol", "Setting", "run_setting", "settings"]
+__all__ = ["EXPERIMENTS", "Experiment", "Protocol", "SeededData", "Setting", "run_setting", "seeded_data", "settings"]
 
 PolicyKind = Literal["expert", "linear", "deep"]
 _ENDS = (1.0, 0.0, -1.0)
@@ -115,6 +115,38 @@ class Setting:
     weighted: bool
 
 
+@dataclass(frozen=True, eq=False)
+class SeededData:
+    """What all settings of one seed share.
+
+    Attributes:
+        splits: documents with the labels that users go by.
+        policies: at full strength, by kind.
+    """
+
+    splits: Splits
+    policies: dict[PolicyKind, ExpertPolicy | LearnedPolicy]
+
+
+def seeded_data(experiment: Experiment, splits: Splits, seed: int, protocol: Protocol) -> SeededData:
+    """Draws a seed's users and trains its logging policies.
+
+    Args:
+        experiment: which; see :data:`EXPERIMENTS`.
+        splits: documents, prepared, with all features and their original labels.
+        seed: of users and policies.
+        protocol: how.
+    """
+    labelled = splits
+    if experiment.labels != "original":
+        width = splits.train.features.shape[1]
+        labelled = splits.labelled(SyntheticLabels(experiment.labels, width, seed=seed, official=protocol.official))
+    policies: dict[PolicyKind, ExpertPolicy | LearnedPolicy] = {}
+    for kind in experiment.policies:
+        policies[kind] = ExpertPolicy() if kind == "expert" else LearnedPolicy.fit(labelled.train, kind, seed=seed)
+    return SeededData(labelled, policies)
+
+
 def settings(experiment: Experiment, seeds: tuple[int, ...]) -> Iterator[Setting]:
     """The grid of an experiment, seed by seed."""
     for seed in seeds:
@@ -125,12 +157,12 @@ def settings(experiment: Experiment, seeds: tuple[int, ...]) -> Iterator[Setting
                         yield Setting(policy, strength, temperature, seed, weighted)
 
 
-def run_setting(experiment: Experiment, splits: Splits, setting: Setting, protocol: Protocol) -> dict[str, Any]:
+def run_setting(experiment: Experiment, seeded: SeededData, setting: Setting, protocol: Protocol) -> dict[str, Any]:
     """Simulates, fits and evaluates one setting.
 
     Args:
         experiment: which; see :data:`EXPERIMENTS`.
-        splits: documents, prepared, with all features and their original labels.
+        seeded: :func:`seeded_data` of the setting's seed.
         setting: policy, α, τ, seed, with or without weights.
         protocol: how.
 
@@ -139,9 +171,9 @@ def run_setting(experiment: Experiment, splits: Splits, setting: Setting, protoc
         labels; ``nll`` of test clicks per impression and ``loss``, the same with the weights that are on; ``curve``
         (θ_k − θ_1) and ``curve_error``, its mean squared error. Measures of what is unidentified are None.
     """
-    labelled = _labelled(experiment, splits, setting.seed, protocol)
-    policy = _policy(setting, labelled.train)
-    parts = [labelled.train] * 3 if experiment.same_pairs else [labelled.train, labelled.validation, labelled.test]
+    policy = replace(seeded.policies[setting.policy], strength=setting.strength)
+    splits = seeded.splits
+    parts = [splits.train] * 3 if experiment.same_pairs else [splits.train, splits.validation, splits.test]
     logs = [_log(experiment, part, policy, setting, protocol, number) for number, part in enumerate(parts)]
     inputs = [part.with_columns(experiment.columns).features for part in parts]
     fitted = _fit(experiment, logs, inputs, setting, protocol)
@@ -169,19 +201,6 @@ class _Log:
     def weights(self, weighted: bool) -> NDArray[np.float64]:
         per_session = list_weights(self.cells, self.world.list_lengths)
         return per_session / empirical_propensities(self.cells) if weighted else per_session
-
-
-def _labelled(experiment: Experiment, splits: Splits, seed: int, protocol: Protocol) -> Splits:
-    if experiment.labels == "original":
-        return splits
-    width = splits.train.features.shape[1]
-    return splits.labelled(SyntheticLabels(experiment.labels, width, seed=seed, official=protocol.official))
-
-
-def _policy(setting: Setting, data: RankingData) -> ExpertPolicy | LearnedPolicy:
-    if setting.policy == "expert":
-        return ExpertPolicy(setting.strength)
-    return LearnedPolicy.fit(data, setting.policy, strength=setting.strength, seed=setting.seed)
 
 
 def _log(

@@ -42,12 +42,13 @@ class PairFeatures:
     constant: list[str]
 
     @classmethod
-    def checked(cls, values: NDArray[np.float64], names: Sequence[str]) -> PairFeatures:
+    def checked(cls, values: NDArray[np.float64], names: Sequence[str], *, drop_constant: bool = True) -> PairFeatures:
         """Drops constant features, puts 0 where a value is missing by Istella's sentinel, and refuses NaN.
 
         Args:
             values: shape [P, F].
             names: F names.
+            drop_constant: whether to; a fitted model needs the columns that it was fitted with.
 
         Raises:
             UserError: NaN or an infinity.
@@ -62,6 +63,8 @@ class PairFeatures:
         if wrong.any():
             row, column = np.argwhere(wrong)[0]
             raise UserError(f"features: {names[column]} of pair {row} is {values[row, column]}; fill it in or drop it")
+        if not drop_constant:
+            return cls(values, list(names), [])
         varies = values.max(axis=0, initial=-np.inf) > values.min(axis=0, initial=np.inf)
         constant = [name for name, kept in zip(names, varies, strict=True) if not kept]
         if constant:
@@ -69,8 +72,12 @@ class PairFeatures:
         return cls(values[:, varies], [name for name, kept in zip(names, varies, strict=True) if kept], constant)
 
 
-def log_features(log: ClickLog) -> PairFeatures:
+def log_features(log: ClickLog, *, drop_constant: bool = True) -> PairFeatures:
     """The feature columns of the log, one row a pair, in the order of ``log.cells()``; a pair's first row counts.
+
+    Args:
+        log: the log.
+        drop_constant: see :meth:`PairFeatures.checked`.
 
     Raises:
         UserError: the log was opened without feature columns, or holds NaN.
@@ -82,16 +89,19 @@ def log_features(log: ClickLog) -> PairFeatures:
         raise UserError("log: no feature columns; name them with --feature-column")
     key = doc_key("pair", log.columns, log.frame.collect_schema().names())
     rows = log.frame.group_by(query_key().alias("q"), key.alias("d")).agg(pl.col(names).first())
-    return _matrix(rows.collect(engine="streaming").sort("q", "d").drop("q", "d"))
+    return _matrix(rows.collect(engine="streaming").sort("q", "d").drop("q", "d"), drop_constant)
 
 
-def table_features(log: ClickLog, source: Source, columns: Sequence[str] = ("f*",)) -> PairFeatures:
+def table_features(
+    log: ClickLog, source: Source, columns: Sequence[str] = ("f*",), *, drop_constant: bool = True
+) -> PairFeatures:
     """Features from a table with columns ``qid`` and ``docid`` beside the log, in the order of ``log.cells()``.
 
     Args:
         log: the log.
         source: what :func:`twotower_ident.log_source.open_source` takes.
         columns: names or patterns of the feature columns.
+        drop_constant: see :meth:`PairFeatures.checked`.
 
     Raises:
         UserError: a pair of the log that the table lacks or has twice, missing columns, or NaN.
@@ -112,7 +122,7 @@ def table_features(log: ClickLog, source: Source, columns: Sequence[str] = ("f*"
     )
     found = joined.collect(engine="streaming").sort("q", "d")
     _check_join(found, names)
-    return _matrix(found.select(names))
+    return _matrix(found.select(names), drop_constant)
 
 
 def _check_join(found: pl.DataFrame, names: Sequence[str]) -> None:
@@ -129,7 +139,7 @@ def _check_join(found: pl.DataFrame, names: Sequence[str]) -> None:
         )
 
 
-def _matrix(frame: pl.DataFrame) -> PairFeatures:
+def _matrix(frame: pl.DataFrame, drop_constant: bool) -> PairFeatures:
     import polars as pl
 
     columns, names = [], []
@@ -145,7 +155,7 @@ def _matrix(frame: pl.DataFrame) -> PairFeatures:
         else:
             columns.append(series.cast(pl.Float64).to_numpy().reshape(-1, 1))
             names.append(series.name)
-    return PairFeatures.checked(np.hstack(columns), names)
+    return PairFeatures.checked(np.hstack(columns), names, drop_constant=drop_constant)
 
 
 def feature_buckets(features: PairFeatures, *, bins: int = 10, columns: Sequence[str] = ()) -> NDArray[np.int64]:

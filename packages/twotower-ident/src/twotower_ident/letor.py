@@ -209,7 +209,6 @@ class _Reader:
         except (ValueError, OverflowError) as error:
             raise self._locate(numbered, [first + number for number in kept], error) from error
         bad = ~np.isfinite(features)
-        bad[np.abs(features) >= _SENTINEL] = False
         if bad.any() or not np.isfinite(labels).all():
             row = int(np.flatnonzero(bad.any(axis=1) | ~np.isfinite(labels))[0])
             raise UserError(

@@ -14,7 +14,16 @@ from ir_shared.console import UserError
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["ALIASES", "LogColumns", "Source", "canonical", "feature_names", "list_columns", "open_source"]
+__all__ = [
+    "ALIASES",
+    "LogColumns",
+    "Source",
+    "canonical",
+    "feature_names",
+    "list_columns",
+    "matching_files",
+    "open_source",
+]
 
 Source = Any
 """A path, a glob, several of either, or a Polars, pandas or Arrow table."""
@@ -99,7 +108,7 @@ def open_source(source: Source) -> pl.LazyFrame:
 def _open_files(patterns: Iterable[str | Path]) -> pl.LazyFrame:
     import polars as pl
 
-    files = [file for pattern in patterns for file in _matching(str(pattern))]
+    files = [file for pattern in patterns for file in matching_files(str(pattern))]
     kinds = {Path(file).suffix.lower() for file in files}
     if len(kinds) != 1 or not kinds <= _READERS.keys():
         raise UserError(f"{files[0]}: a log is files of one kind out of {', '.join(_READERS)}; found {sorted(kinds)}")
@@ -108,7 +117,12 @@ def _open_files(patterns: Iterable[str | Path]) -> pl.LazyFrame:
     return reader(files, **options)  # type: ignore[no-any-return]  # looked up by name
 
 
-def _matching(pattern: str) -> list[str]:
+def matching_files(pattern: str) -> list[str]:
+    """The files that a path, folder or glob names.
+
+    Raises:
+        UserError: none.
+    """
     if Path(pattern).is_dir():
         found = sorted(str(file) for file in Path(pattern).rglob("*") if file.suffix.lower() in _READERS)
         if not found:
@@ -199,7 +213,7 @@ def _found(columns: LogColumns, available: Sequence[str]) -> dict[str, str]:
             found[role] = match
         elif role in _REQUIRED:
             raise UserError(
-                f"log: no column for the {role} (looked for {', '.join(names)}); name it with --{role}; "
+                f"log: no column for the {role} (looked for {', '.join(names)}); name it with --column {role}=NAME; "
                 f"the columns are {', '.join(available)}"
             )
     return found

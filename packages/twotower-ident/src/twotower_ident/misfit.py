@@ -1,7 +1,7 @@
 """Where a fitted model is wrong: residuals by position and relevance or placement, and calibration.
 
 What hurts is a residual that goes with placement: then the policy decides how large the bias is. The test of that is in
-:mod:`twotower_ident.weight_test`.
+:mod:`twotower_ident.weighting_test`.
 """
 
 from __future__ import annotations

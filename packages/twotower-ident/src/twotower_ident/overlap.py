@@ -1,7 +1,7 @@
 """How far the features of documents at two positions overlap, by a classifier of the position.
 
 What overlap is worth depends on the relevance tower: a table of values profits from equal feature vectors only (the
-pessimistic end), a linear tower from any (:mod:`twotower_ident.linear_overlap`, the optimistic end), a network from
+pessimistic end), a linear tower from any (:mod:`twotower_ident.linear_design`, the optimistic end), a network from
 something between. This measure lies between: 1 where two positions draw the same documents, 0 where their features are
 disjoint.
 """

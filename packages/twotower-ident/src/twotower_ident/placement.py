@@ -153,13 +153,13 @@ def logged_propensities(log: ClickLog) -> NDArray[np.float64]:
 
     names = log.frame.collect_schema().names()
     if "propensity" not in names:
-        raise UserError("log: no column of propensities; name it with --propensity")
+        raise UserError("log: no column of propensities; name it with --column propensity=NAME")
     if log.merge or log.columns.bias:
         raise UserError("log: its propensities are of plain positions; leave out merged positions and bias columns")
     shown = pl.col("impressions") if "impressions" in names else pl.lit(1.0)
     by = [query_key().alias("q"), doc_key("pair", log.columns, names).alias("d"), pl.col("position")]
-    mean = shown.sum() / (shown / pl.col("propensity")).sum()
-    found = log.frame.with_columns(shown.cast(pl.Float64)).group_by(by).agg(mean.alias("p"))
+    mean = pl.col("n").sum() / (pl.col("n") / pl.col("propensity")).sum()
+    found = log.frame.with_columns(shown.cast(pl.Float64).alias("n")).group_by(by).agg(mean.alias("p"))
     ordered = found.collect(engine="streaming").sort("q", "d", "position")
     return ordered["p"].to_numpy()
 

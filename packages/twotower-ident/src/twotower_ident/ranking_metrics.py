@@ -87,7 +87,7 @@ def mrr(
 
 def click_nll(impressions: NDArray[np.float64], clicks: NDArray[np.float64], probability: NDArray[np.float64]) -> float:
     """Mean negative log-likelihood of an impression; cells of shape [C]."""
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         hit = np.where(clicks > 0, clicks * np.log(probability), 0.0)
         missed = np.where(impressions > clicks, (impressions - clicks) * np.log1p(-probability), 0.0)
     return float(-(hit + missed).sum() / impressions.sum())

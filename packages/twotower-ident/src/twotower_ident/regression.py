@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -24,6 +25,7 @@ _LEAST_STEPS = 16
 _EPOCHS = 250
 _MIN_DELTA = 5e-4
 _PATIENCE = 1
+_OPTIMISER = optax.adamw(1e-3)
 
 
 def fit_regressor(
@@ -40,33 +42,35 @@ def fit_regressor(
         The network as a function of features [M, F], to predicted labels [M].
     """
     graph, state = nnx.split(Relevance(_TOWER, features.shape[1], nnx.Rngs(seed)))
-    optimiser = optax.adamw(1e-3)
     batch = max(1, min(_BATCH, len(labels) // _LEAST_STEPS))
     steps = len(labels) // batch
     data = jnp.asarray(features, dtype=jnp.float32), jnp.asarray(labels, dtype=jnp.float32)
-
-    def loss(state: Any, rows: jax.Array, key: jax.Array) -> jax.Array:
-        predicted, _ = nnx.merge(graph, state)(data[0][rows], key)
-        return jnp.mean((predicted - data[1][rows]) ** 2)
-
-    @jax.jit
-    def epoch(state: Any, moments: Any, rows: jax.Array, key: jax.Array) -> tuple[Any, Any, jax.Array]:
-        def step(carry: Any, given: tuple[jax.Array, jax.Array]) -> tuple[Any, jax.Array]:
-            state, moments = carry
-            value, gradient = jax.value_and_grad(loss)(state, *given)
-            updates, moments = optimiser.update(gradient, moments, state)
-            return (optax.apply_updates(state, updates), moments), value
-
-        (state, moments), losses = jax.lax.scan(step, (state, moments), (rows, jax.random.split(key, steps)))
-        return state, moments, losses.mean()
-
-    moments, best, bad = optimiser.init(state), float("inf"), 0
+    moments, best, bad = _OPTIMISER.init(state), float("inf"), 0
     rng = np.random.default_rng(seed)
     for number in range(_EPOCHS):
         rows = jnp.asarray(rng.permutation(len(labels))[: steps * batch].reshape(steps, batch))
-        state, moments, value = epoch(state, moments, rows, jax.random.fold_in(jax.random.key(seed), number))
+        key = jax.random.fold_in(jax.random.key(seed), number)
+        state, moments, value = _epoch(graph, state, moments, rows, key, data)
         if best - float(value) > _MIN_DELTA:
             best, bad = float(value), 0
         elif (bad := bad + 1) > _PATIENCE:
             break
     return FittedModel(TwoTower(_TOWER), np.zeros(1), export_relevance(nnx.merge(graph, state))).score
+
+
+@partial(jax.jit, static_argnums=0)
+def _epoch(
+    graph: Any, state: Any, moments: Any, rows: jax.Array, key: jax.Array, data: tuple[jax.Array, jax.Array]
+) -> tuple[Any, Any, jax.Array]:
+    def loss(state: Any, rows: jax.Array, key: jax.Array) -> jax.Array:
+        predicted, _ = nnx.merge(graph, state)(data[0][rows], key)
+        return jnp.mean((predicted - data[1][rows]) ** 2)
+
+    def step(carry: Any, given: tuple[jax.Array, jax.Array]) -> tuple[Any, jax.Array]:
+        state, moments = carry
+        value, gradient = jax.value_and_grad(loss)(state, *given)
+        updates, moments = _OPTIMISER.update(gradient, moments, state)
+        return (optax.apply_updates(state, updates), moments), value
+
+    (state, moments), losses = jax.lax.scan(step, (state, moments), (rows, jax.random.split(key, len(rows))))
+    return state, moments, losses.mean()

@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     from twotower_ident.policies import RankScores, Sampler
     from twotower_ident.user_models import UserModel
 
-__all__ = ["ClickWorld", "expected_cells", "iter_sessions", "make_world", "simulate_cells", "simulate_sessions"]
+__all__ = [
+    "ClickWorld",
+    "cell_frame",
+    "expected_cells",
+    "iter_sessions",
+    "make_world",
+    "pair_names",
+    "simulate_cells",
+    "simulate_sessions",
+]
 
 _SESSIONS_EACH = 50_000
 _QUERIES_EACH = 4_096
@@ -153,7 +162,7 @@ def iter_sessions(world: ClickWorld, sampler: Sampler, *, sessions: int, seed: i
     rng = np.random.default_rng(seed)
     drawn = _sessions_per_query(world, sessions, rng)
     first = np.concatenate([[0], np.cumsum(drawn)])
-    qids = pl.Series("qid", world.qids, dtype=pl.String)
+    names = pair_names(world)
     for docs in _blocks(world):
         query = world.pair_query[docs[:, 0]]
         row = np.repeat(np.arange(len(docs)), drawn[query])
@@ -164,16 +173,13 @@ def iter_sessions(world: ClickWorld, sampler: Sampler, *, sessions: int, seed: i
             pair = np.take_along_axis(docs[rows], placed, axis=1)
             position = np.broadcast_to(np.arange(1, pair.shape[1] + 1), pair.shape)
             click = rng.random(pair.shape) < world.click_probability(pair, position)
-            repeated = np.repeat(query[rows], pair.shape[1])
-            yield pl.DataFrame(
-                {
-                    "session": np.repeat(number[part : part + _SESSIONS_EACH], pair.shape[1]),
-                    "qid": qids.gather(repeated),
-                    "index": pair.reshape(-1) - world.offsets[repeated],
-                    "position": position.reshape(-1).astype(np.int32),
-                    "click": click.reshape(-1).astype(np.int8),
-                }
-            ).select("session", "qid", pl.format("{}-{}", "qid", "index").alias("docid"), "position", "click")
+            yield names[pair.reshape(-1)].select(
+                pl.Series("session", np.repeat(number[part : part + _SESSIONS_EACH], pair.shape[1])),
+                "qid",
+                "docid",
+                pl.Series("position", position.reshape(-1).astype(np.int32)),
+                pl.Series("click", click.reshape(-1).astype(np.int8)),
+            )
 
 
 def simulate_sessions(world: ClickWorld, sampler: Sampler, *, sessions: int, seed: int) -> pl.DataFrame:
@@ -181,6 +187,27 @@ def simulate_sessions(world: ClickWorld, sampler: Sampler, *, sessions: int, see
     import polars as pl
 
     return pl.concat(list(iter_sessions(world, sampler, sessions=sessions, seed=seed)))
+
+
+def pair_names(world: ClickWorld) -> pl.DataFrame:
+    """Columns ``qid`` and ``docid`` of each pair, P rows, as sessions name them."""
+    import polars as pl
+
+    query = world.pair_query
+    qids = pl.Series("qid", world.qids, dtype=pl.String).gather(query)
+    index = pl.Series("index", np.arange(len(query)) - world.offsets[query])
+    return pl.DataFrame([qids, index]).select("qid", pl.format("{}-{}", "qid", "index").alias("docid"))
+
+
+def cell_frame(world: ClickWorld, cells: CellTable) -> pl.DataFrame:
+    """Cells as an aggregated log: ``qid``, ``docid``, ``position``, ``impressions``, ``clicks``."""
+    import polars as pl
+
+    return pair_names(world)[cells.pair].with_columns(
+        pl.Series("position", cells.position),
+        pl.Series("impressions", cells.impressions).cast(pl.Int64),
+        pl.Series("clicks", cells.clicks).cast(pl.Int64),
+    )
 
 
 def _sessions_per_query(world: ClickWorld, sessions: int, rng: np.random.Generator) -> NDArray[np.int64]:

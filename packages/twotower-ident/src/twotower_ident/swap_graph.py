@@ -24,10 +24,10 @@ __all__ = [
     "SwapGraph",
     "discordance",
     "informative_pairs",
+    "position_graph",
     "query_verdicts",
     "reachable",
     "strong_components",
-    "swap_graph",
     "weak_components",
 ]
 
@@ -73,7 +73,7 @@ class SwapGraph:
         return self.impressions > 0
 
 
-def swap_graph(cells: CellTable) -> SwapGraph:
+def position_graph(cells: CellTable) -> SwapGraph:
     """Builds the graph of positions in one pass over the pairs; cost O(Σ s²) for s positions of a pair."""
     k = cells.n_positions
     swap_pairs, swap_impressions = np.zeros((k, k)), np.zeros((k, k))

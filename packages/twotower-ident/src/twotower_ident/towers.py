@@ -90,15 +90,13 @@ class TwoTower:
 
 @dataclass(frozen=True)
 class Inputs:
-    """How raw features become a tower's inputs.
+    """What a tower reads.
 
     Attributes:
-        names: the columns, in order; column i of LETOR text, counted from 0, is ``f<i>``.
-        log: whether LETOR features are taken to their signed logarithm first.
+        names: the feature columns, in order; column i of LETOR text, counted from 0, is ``f<i>``.
     """
 
     names: tuple[str, ...]
-    log: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,7 +190,7 @@ class FittedModel:
             bias = np.array([np.nan if value is None else float(value) for value in found["position_bias"]])
             inputs = None
             if found["inputs"] is not None:
-                inputs = Inputs(tuple(found["inputs"]["names"]), found["inputs"]["log"])
+                inputs = Inputs(tuple(found["inputs"]["names"]))
             return cls(TwoTower(**settings), bias, parameters, inputs, found["level"])
         except (KeyError, TypeError, ValueError, OSError) as error:
             raise UserError(f"{folder}: holds no model that can be read ({error}); write one with train") from error

@@ -14,9 +14,9 @@ from ir_shared.console import UserError
 from twotower_ident.cells import CellTable, group_rows
 from twotower_ident.contrasts import Link, Weights, cell_variances, resistances, swap_laplacian
 from twotower_ident.features import PairFeatures, feature_buckets, position_leaks
-from twotower_ident.linear_overlap import LinearOverlap, linear_overlap
+from twotower_ident.linear_design import LinearOverlap, linear_overlap
 from twotower_ident.overlap import ClassifierKind, ClassifierOverlap, classifier_overlap
-from twotower_ident.swap_graph import swap_graph
+from twotower_ident.swap_graph import position_graph
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,7 +67,7 @@ class FeatureOverlap:
         """The range in one line."""
         low = "identified" if self.exact.components == 1 else f"{self.exact.components} components"
         if low == self.linear.verdict:
-            return f"positions {low} by features, from equal vectors to a linear tower"
+            return f"features leave positions {low}, from equal vectors to a linear tower"
         return (
             f"between {low} (equal feature vectors, pessimistic) and {self.linear.verdict} (linear tower, optimistic)"
         )
@@ -115,9 +115,10 @@ def feature_overlap(
             notes.append(str(error))
     leaks = position_leaks(cells, features)
     if leaks:
+        named = ", ".join(name for name, _ in leaks[:3])
         notes.append(
-            f"{', '.join(name for name, _ in leaks[:3])} give the position away (a production score or previous rank?): "
-            "a relevance tower can trade them for the position effect; leave them out"
+            f"features that give the position away (a production score or previous rank?): {named}; a relevance tower "
+            "can trade them for the position effect; leave them out"
         )
     return FeatureOverlap(
         exact=graph_view(cells, group_rows(features.values), "exact", weights, link),
@@ -142,7 +143,7 @@ def graph_view(
         link: of the model.
     """
     merged = cells.rekey(key)
-    graph = swap_graph(merged)
+    graph = position_graph(merged)
     contrasts = resistances(swap_laplacian(merged, cell_variances(merged, weights, link)), graph.component)
     worst = float(contrasts.standard_errors[graph.seen].max())
     return GraphView(name, merged.n_pairs, graph.n_components, worst)

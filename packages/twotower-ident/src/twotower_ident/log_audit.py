@@ -12,11 +12,11 @@ from twotower_ident.audit_report import AuditReport, Repairs, Settings
 from twotower_ident.cells import CellTable
 from twotower_ident.click_log import ClickLog
 from twotower_ident.contrasts import Contrasts, Link, Weights, cell_variances, resistances, swap_laplacian
-from twotower_ident.feature_overlap import FeatureOverlap, feature_overlap
 from twotower_ident.features import PairFeatures, log_features
 from twotower_ident.overlap import ClassifierKind
+from twotower_ident.overlap_range import FeatureOverlap, feature_overlap
 from twotower_ident.repair import best_swap, bridging_swaps, exploration_for, merges
-from twotower_ident.swap_graph import Shares, SwapGraph, informative_pairs, query_verdicts, swap_graph
+from twotower_ident.swap_graph import Shares, SwapGraph, informative_pairs, position_graph, query_verdicts
 
 __all__ = ["audit"]
 
@@ -67,7 +67,7 @@ def audit(
     kept = cells.keep_cells(cells.impressions >= min_impressions) if min_impressions > 0 else cells
     if kept.n_cells == 0:
         raise UserError("audit: no impressions are left; lower --min-impressions")
-    graph = swap_graph(kept)
+    graph = position_graph(kept)
     variances = cell_variances(kept, weights, link)
     laplacian = swap_laplacian(kept, variances)
     contrasts = resistances(laplacian, graph.component)
@@ -135,8 +135,8 @@ def _verdict(
         reasons.append(f"the largest standard error of a contrast is {worst:.3f}, above {max_se:g}")
     if shares.impressions_each < FEW_IMPRESSIONS and keys == "pair":
         reasons.append(
-            f"half of the informative pairs have at most {shares.impressions_each:g} impressions: a tower with a value for "
-            "each pair overstates position effects (up to twofold); the conditional estimator does not"
+            f"half of the informative pairs have at most {shares.impressions_each:g} impressions: a tower with a value "
+            "for each pair overstates position effects (up to twofold); the conditional estimator does not"
         )
     return ("weak", reasons) if reasons else ("identified", [f"one component; largest standard error {worst:.3f}"])
 

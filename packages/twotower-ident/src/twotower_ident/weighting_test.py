@@ -16,7 +16,7 @@ from twotower_ident.cells import CellTable
 from twotower_ident.exact_fit import ExactFit, fit_exact
 from twotower_ident.features import PairFeatures
 from twotower_ident.jsonable import plain
-from twotower_ident.linear_overlap import FeatureMoments, feature_moments, generalised_inverse
+from twotower_ident.linear_design import FeatureMoments, feature_moments, generalised_inverse
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
