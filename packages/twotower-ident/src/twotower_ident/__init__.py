@@ -20,6 +20,7 @@ _MODULES = {
     "exact_fit": ["ExactFit", "fit_exact"],
     "features": ["PairFeatures", "log_features", "table_features"],
     "intervention_harvesting": ["harvested_position_bias"],
+    "letor": ["RankingData", "prepare", "read_letor"],
     "linear_design": ["LinearOverlap", "linear_overlap"],
     "log_audit": ["audit"],
     "log_source": ["LogColumns"],
@@ -28,7 +29,13 @@ _MODULES = {
     "overlap": ["ClassifierOverlap", "classifier_overlap"],
     "overlap_range": ["FeatureOverlap", "feature_overlap"],
     "placement": ["PlacementWeights", "empirical_propensities", "modelled_propensities", "placement_weights"],
+    "policies": ["EpsilonGreedy", "ExpertPolicy", "Gumbel", "LearnedPolicy", "PivotSwap"],
+    "ranking_metrics": ["mrr", "ndcg"],
+    "simulate": ["ClickWorld", "expected_cells", "make_world", "simulate_cells", "simulate_sessions"],
     "tower_bias": ["tower_position_bias"],
+    "towers": ["Deep", "Embedding", "FittedModel", "Linear", "TwoTower"],
+    "training": ["TrainConfig", "TrainingData", "train"],
+    "user_models": ["SyntheticLabels", "UserModel"],
     "weighting_test": ["WeightTest", "weight_test"],
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

@@ -26,7 +26,17 @@ if TYPE_CHECKING:
     from twotower_ident.cells import CellTable
     from twotower_ident.letor import RankingData
 
-__all__ = ["EXPERIMENTS", "Experiment", "Protocol", "SeededData", "Setting", "run_setting", "seeded_data", "settings"]
+__all__ = [
+    "EXPERIMENTS",
+    "Experiment",
+    "Protocol",
+    "SeededData",
+    "Setting",
+    "ranking_figures",
+    "run_setting",
+    "seeded_data",
+    "settings",
+]
 
 PolicyKind = Literal["expert", "linear", "deep"]
 _ENDS = (1.0, 0.0, -1.0)
@@ -185,7 +195,7 @@ def run_setting(experiment: Experiment, seeded: SeededData, setting: Setting, pr
         "temperature": setting.temperature,
         "seed": setting.seed,
         "weighted": setting.weighted,
-        **_ranking(relevance, parts[2], protocol),
+        **ranking_figures(relevance, parts[2], protocol),
         **_clicks(fitted, logs[2], relevance, setting),
         "curve": fitted.position_bias.tolist(),
     }
@@ -246,7 +256,8 @@ def _fit(
     return train(model, data, validation, config).fitted
 
 
-def _ranking(relevance: NDArray[np.float64], data: RankingData, protocol: Protocol) -> dict[str, float | None]:
+def ranking_figures(relevance: NDArray[np.float64], data: RankingData, protocol: Protocol) -> dict[str, float | None]:
+    """nDCG, nDCG@3, @5, @10 and MRR@10 of scores [N] under the protocol's tie rule; None where one is undetermined."""
     names = {"ndcg": None, "ndcg@3": 3, "ndcg@5": 5, "ndcg@10": 10}
     if np.isnan(relevance).any():
         return dict.fromkeys((*names, "mrr@10"))
