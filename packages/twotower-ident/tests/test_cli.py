@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,15 @@ def test_help_loads_nothing_heavy(argv: list[str]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "LOADED []" in done.stdout
+
+
+def test_every_public_name_is_there_and_none_is_hidden_by_a_module() -> None:
+    import twotower_ident
+
+    for name in twotower_ident.__all__:
+        assert not isinstance(getattr(twotower_ident, name), ModuleType), name
+    with pytest.raises(AttributeError, match="no attribute 'audits'"):
+        _ = twotower_ident.audits
 
 
 def test_auditing_loads_no_jax(log: Path) -> None:

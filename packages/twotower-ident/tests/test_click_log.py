@@ -176,7 +176,7 @@ def test_missing_columns_files_and_rows_are_named(tmp_path: Path) -> None:
     (tmp_path / "log.txt").write_text("x")
     with pytest.raises(UserError, match="files of one kind"):
         ClickLog.scan(tmp_path / "log.txt")
-    with pytest.raises(UserError, match="expected pair, doc, exact or bucket:COLUMN"):
+    with pytest.raises(UserError, match=r"expected pair, doc, exact\[:DIGITS\] or bucket:COLUMN"):
         ClickLog.scan(frame).cells(keys="pears")
     with pytest.raises(UserError, match="no column 'kind'"):
         ClickLog.scan(frame).cells(keys="bucket:kind")
@@ -193,6 +193,15 @@ def test_exact_keys_take_a_list_column_and_unite_queries() -> None:
     assert cells.n_pairs == 2
     assert cells.members is not None
     assert len(cells.members[0]) == 3
+
+
+def test_exact_keys_can_be_rounded_first() -> None:
+    frame = pl.DataFrame({**SOUND, "f0": [0.12, 0.14, 0.31], "f1": [-0.01, 0.01, 0.0]})
+    log = ClickLog.scan(frame, LogColumns(features=("f*",)))
+    assert log.cells(keys="exact").n_pairs == 3
+    assert log.cells(keys="exact:1").n_pairs == 2
+    with pytest.raises(UserError, match="exact:DIGITS"):
+        log.cells(keys="exact:x")
 
 
 def test_cells_from_arrays_add_up_rows_and_refuse_impossible_ones() -> None:

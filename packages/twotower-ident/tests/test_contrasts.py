@@ -69,6 +69,19 @@ def test_log_link_matches_the_log_binomial_regression_with_the_same_components(s
     assert np.array_equal(design_only != 0, swap_laplacian(cells, cell_variances(cells, link="logit")) != 0)
 
 
+def test_likelihood_profile_is_that_of_refitting_with_a_shifted_position() -> None:
+    cells = small_log(1)
+    counts = np.column_stack([cells.clicks, cells.impressions - cells.clicks])
+    fit = sm.GLM(counts, dummies(cells), family=sm.families.Binomial()).fit(tol=1e-14)
+    ours = contrasts_of(cells, cell_variances(cells, probabilities=fit.fittedvalues))
+    shift = 0.1
+    for k in (1, 2):
+        moved = np.where(cells.index == k, fit.params[k - 1] + shift, 0.0)
+        rest = np.delete(dummies(cells), k - 1, axis=1)
+        again = sm.GLM(counts, rest, family=sm.families.Binomial(), offset=moved).fit(tol=1e-14)
+        assert ours.likelihood_ratio(shift)[k] == pytest.approx(2 * (fit.llf - again.llf), rel=0.05)
+
+
 def test_complete_design_has_two_over_pairs_times_impressions() -> None:
     found = contrasts_of(full(7, 5, 3.0)).resistance
     assert found[~np.eye(5, dtype=bool)] == pytest.approx(2 / (7 * 3))

@@ -18,6 +18,7 @@ _MODULES = {
     "click_log": ["ClickLog"],
     "conditional_bias": ["PositionBias", "conditional_position_bias"],
     "exact_fit": ["ExactFit", "fit_exact"],
+    "experiments": ["EXPERIMENTS", "Experiment"],
     "features": ["PairFeatures", "log_features", "table_features"],
     "intervention_harvesting": ["harvested_position_bias"],
     "letor": ["RankingData", "prepare", "read_letor"],

@@ -55,18 +55,30 @@ def doc_key(keys: str, columns: LogColumns, available: list[str]) -> pl.Expr:
 
     if keys in ("pair", "doc"):
         return pl.col("docid").hash(2)
-    if keys == "exact":
-        if not columns.features:
-            raise UserError("log: keys 'exact' need feature columns; name them with --feature-column")
-        return pl.struct(*columns.features).hash(2)
     kind, _, names = keys.partition(":")
+    if kind == "exact":
+        return _vector(columns.features, names)
     wanted = names.split(",") if names else []
     if kind != "bucket" or not wanted:
-        raise UserError(f"keys {keys!r}: expected pair, doc, exact or bucket:COLUMN[,COLUMN]")
+        raise UserError(f"keys {keys!r}: expected pair, doc, exact[:DIGITS] or bucket:COLUMN[,COLUMN]")
     for name in wanted:
         if name not in available:
             raise UserError(f"keys {keys!r}: the log has no column {name!r}; the columns are {', '.join(available)}")
     return pl.struct(*(pl.col(name) for name in wanted)).hash(2)
+
+
+def _vector(features: Sequence[str], digits: str) -> pl.Expr:
+    """The hashed feature vector, rounded to some decimals where ``digits`` says so."""
+    import polars as pl
+
+    if not features:
+        raise UserError("log: keys 'exact' need feature columns; name them with --feature-column")
+    if not digits:
+        return pl.struct(*features).hash(2)
+    if not digits.isdecimal():
+        raise UserError(f"keys 'exact:{digits}': expected exact:DIGITS, the decimals to round to")
+    # Adding zero makes one of the two zeros that rounding leaves.
+    return pl.struct(*((pl.col(name).round(int(digits)) + 0.0) for name in features)).hash(2)
 
 
 def aggregate(

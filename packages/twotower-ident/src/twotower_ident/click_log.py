@@ -92,7 +92,8 @@ class ClickLog:
 
         Args:
             keys: what makes a pair: ``pair`` (query and document), ``doc`` (the document, in all queries), ``exact``
-                (equal feature vectors) or ``bucket:COLUMN[,COLUMN]`` (equal values of columns of the log).
+                (equal feature vectors; ``exact:DIGITS`` rounds them first) or ``bucket:COLUMN[,COLUMN]`` (equal values
+                of columns of the log).
             partitions: how many passes; memory falls in proportion.
             labels: which names to keep: ``none``, those of the ``queries``, or of the ``pairs`` as well.
             count_sessions: whether to count each query's sessions exactly, where the log has a session column.

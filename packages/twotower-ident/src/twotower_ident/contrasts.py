@@ -108,6 +108,16 @@ class Contrasts:
         errors: NDArray[np.float64] = np.sqrt(self.resistance[:, self.reference])
         return errors
 
+    def likelihood_ratio(self, shift: float) -> NDArray[np.float64]:
+        """Likelihood-ratio statistic 2 Δ log L of moving θ_k − θ_reference by a shift, refitting all else, shape [K].
+
+        To second order ``δ² / R_k``, to be held against χ² with one degree of freedom: the profile that retraining
+        would give for embedding towers. 0 where the contrast is not identified.
+        """
+        with np.errstate(divide="ignore"):
+            statistic: NDArray[np.float64] = shift**2 / self.resistance[:, self.reference]
+        return statistic
+
 
 def resistances(laplacian: NDArray[np.float64], component: NDArray[np.int64]) -> Contrasts:
     """Effective resistances, component by component, by Cholesky of the grounded Laplacian.

@@ -142,8 +142,8 @@ def _positions(report: AuditReport, most: int = 50) -> str:
 def _features(overlap: FeatureOverlap) -> str:
     linear = overlap.linear
     rows = [
-        [f"equal vectors ({overlap.exact.n_keys:,})", f"{overlap.exact.components} components"],
-        [f"{overlap.bucket.keys} ({overlap.bucket.n_keys:,})", f"{overlap.bucket.components} components"],
+        [f"equal vectors ({overlap.exact.n_keys:,})", _components(overlap.exact.components)],
+        [f"{overlap.bucket.keys} ({overlap.bucket.n_keys:,})", _components(overlap.bucket.components)],
     ]
     found = overlap.classifier
     if found is not None:
@@ -163,6 +163,10 @@ def _features(overlap: FeatureOverlap) -> str:
         ]
     )
     return f"{overlap.summary[0].upper()}{overlap.summary[1:]}.\n\n" + _table(["measure", "finding"], rows)
+
+
+def _components(count: int) -> str:
+    return "1 component" if count == 1 else f"{count} components"
 
 
 def _bullets(lines: Sequence[str]) -> str:

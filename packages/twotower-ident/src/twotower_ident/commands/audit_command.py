@@ -38,8 +38,8 @@ def audit_command(
         str,
         typer.Option(
             "--keys",
-            help="What the verdict rests on: pair, doc, exact (equal feature vectors), bucket:COLUMN, or the features' "
-            "classifier overlap or linear rank.",
+            help="What the verdict rests on: pair, doc, exact[:DIGITS] (equal feature vectors), bucket:COLUMN, or the "
+            "features' classifier overlap or linear rank.",
         ),
     ] = "pair",
     weights: Annotated[
@@ -121,7 +121,13 @@ def _print(report: AuditReport, most: int = 25) -> None:
         lines.append(f"  features: {report.overlap.summary}")
     lines += [f"  do: {line}" for line in advice(report)]
     rows = [
-        [row["position"], f"{row['impressions']:,.0f}", row["component"] + 1, row["se"], row["estimate"]]
+        [
+            row["position"],
+            f"{row['impressions']:,.0f}",
+            None if row["component"] < 0 else row["component"] + 1,
+            row["se"],
+            row["estimate"],
+        ]
         for row in report.positions.head(most).iter_rows(named=True)
     ]
     reference = report.labels[report.contrasts.reference]
