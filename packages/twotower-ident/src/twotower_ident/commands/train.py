@@ -14,24 +14,23 @@ from twotower_ident.commands.log_options import (
     FeatureColumn,
     Features,
     Json,
-    Log,
     PositionBase,
     Quiet,
     Seed,
     document,
     read_log,
 )
-from twotower_ident.commands.model_options import Folder, features_of
+from twotower_ident.commands.model_options import Folder, NFeatures
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from twotower_ident.cells import CellTable
-    from twotower_ident.click_log import ClickLog
+    from twotower_ident.commands.train_inputs import TrainInputs
     from twotower_ident.exact_fit import ExactFit
     from twotower_ident.placement import Scheme
-    from twotower_ident.towers import Inputs, Tower
+    from twotower_ident.towers import Tower
     from twotower_ident.training import TrainConfig, TrainingResult
 
 __all__ = ["train_command"]
@@ -40,8 +39,19 @@ _Weighting = Literal["none", "raw", "clip", "self-normalised", "stabilised"]
 
 
 def train_command(
-    log: Log,
     out: Folder,
+    log: Annotated[
+        list[str] | None,
+        typer.Argument(help="Click log, as audit reads it; or give --letor instead.", metavar="[LOG]..."),
+    ] = None,
+    letor: Annotated[
+        Path | None, typer.Option("--letor", help="LETOR svmlight file: train on a log simulated on its documents.")
+    ] = None,
+    strength: Annotated[float, typer.Option(help="With --letor: α of the expert policy.")] = 1.0,
+    temperature: Annotated[float, typer.Option(help="With --letor: τ, the share of shuffled sessions.")] = 0.0,
+    sessions: Annotated[int, typer.Option(help="With --letor: how many sessions.", min=1)] = 10_000,
+    signed_log: Annotated[bool, typer.Option("--log/--no-log", help="With --letor: signed logarithms.")] = True,
+    n_features: NFeatures = None,
     tower: Annotated[
         Literal["embedding", "linear", "deep"], typer.Option(help="Relevance tower; deep needs the extra deep.")
     ] = "linear",
@@ -72,7 +82,8 @@ def train_command(
     quiet: Quiet = False,
 ) -> None:
     """Train a two-tower model: model.json, parameters.npz and training.json; adamw goes on from its checkpoint."""
-    from twotower_ident.towers import Deep, Embedding, FittedModel, Inputs, Linear, TwoTower
+    from twotower_ident.commands.train_inputs import Simulation, from_letor, from_log
+    from twotower_ident.towers import Deep, Embedding, FittedModel, Linear, TwoTower
     from twotower_ident.training import TrainConfig
 
     towers: dict[str, Tower] = {"embedding": Embedding(), "linear": Linear(), "deep": Deep(layers, width)}
@@ -81,28 +92,33 @@ def train_command(
     exact = solver == "exact" or (solver == "auto" and model == TwoTower(shape) and tower != "deep")
     if exact and (model != TwoTower(shape) or tower == "deep"):
         raise UserError("--solver exact fits embedding and linear towers beside a bias tower; use --solver adamw")
-    opened = read_log(log, column=column, position_base=position_base, feature_column=feature_column, features=features)
-    cells = opened.cells(count_sessions=True)
-    if tower == "embedding" and not allow_unidentified:
-        _refuse_split(cells)
-    weights = _weights(opened, cells, weighting, clip, quiet)
-    values, inputs = None, None
-    if tower != "embedding":
-        found = features_of(opened, features, feature_column)
-        values, inputs = found.values, Inputs(tuple(found.names))
+    if (letor is None) == (not log):
+        raise UserError("give either a click log, or documents to simulate one on with --letor")
+    embedding = tower == "embedding"
+    if letor is not None:
+        simulation = Simulation(strength, temperature, sessions, signed_log, n_features)
+        read = from_letor(letor, simulation, seed, embedding=embedding)
+    else:
+        opened = read_log(
+            log or [], column=column, position_base=position_base, feature_column=feature_column, features=features
+        )
+        read = from_log(opened, features, feature_column, embedding=embedding)
+    if embedding and not allow_unidentified:
+        _refuse_split(read.cells)
+    weights = _weights(read, weighting, clip, quiet)
     out.mkdir(parents=True, exist_ok=True)
     report: ExactFit | TrainingResult
     if exact:
-        report = _fit(cells, tower, values, weights, ridge)
-        fitted = FittedModel.from_exact(report, inputs)
+        report = _fit(read, tower, weights, ridge)
+        fitted = FittedModel.from_exact(report, read.inputs)
     else:
         config = TrainConfig(learning_rate=learning_rate, epochs=epochs, steps=steps, seed=seed)
-        report = _descend(
-            model, cells, values, weights, config, inputs, validation_share, out / "checkpoint.safetensors"
-        )
+        report = _descend(model, read, weights, config, validation_share, out / "checkpoint.safetensors")
         fitted = report.fitted
     fitted.save(out)
-    result = document("train", log, seed, tower=tower, solver="exact" if exact else "adamw", training=report)
+    result = document(
+        "train", log or [str(letor)], seed, tower=tower, solver="exact" if exact else "adamw", training=report
+    )
     write_json(out / "training.json", result)
     if json:
         print_json(result)
@@ -124,45 +140,37 @@ def _refuse_split(cells: CellTable) -> None:
         )
 
 
-def _weights(
-    log: ClickLog, cells: CellTable, weighting: _Weighting, clip: float | None, quiet: bool
-) -> NDArray[np.float64] | None:
+def _weights(read: TrainInputs, weighting: _Weighting, clip: float | None, quiet: bool) -> NDArray[np.float64] | None:
     """Placement weights times 1 / (documents of the session), where the log knows its sessions; shape [C]."""
     from twotower_ident.placement import placement_weights
 
-    weights = None
-    if log.has_sessions:
-        weights = log.cells(weighting="session").impressions / cells.impressions
     if weighting == "none":
-        return weights
+        return read.session_weights
     scheme: Scheme = weighting
-    placed = placement_weights(cells, scheme, clip=clip)
+    placed = placement_weights(read.cells, scheme, clip=clip)
     if not quiet:
         for note in placed.notes:
             notice(note)
-    return placed.weight if weights is None else weights * placed.weight
+    return placed.weight if read.session_weights is None else read.session_weights * placed.weight
 
 
 def _fit(
-    cells: CellTable,
+    read: TrainInputs,
     tower: Literal["embedding", "linear", "deep"],
-    features: NDArray[np.float64] | None,
     weights: NDArray[np.float64] | None,
     ridge: float | None,
 ) -> ExactFit:
     from twotower_ident.exact_fit import fit_exact
 
     kind: Literal["embedding", "linear"] = "embedding" if tower == "embedding" else "linear"
-    return fit_exact(cells, kind, features=features, weights=weights, ridge=ridge)
+    return fit_exact(read.cells, kind, features=read.features, weights=weights, ridge=ridge)
 
 
 def _descend(
     model: Any,
-    cells: CellTable,
-    features: NDArray[np.float64] | None,
+    read: TrainInputs,
     weights: NDArray[np.float64] | None,
     config: TrainConfig,
-    inputs: Inputs | None,
     share: float,
     checkpoint: Path,
 ) -> TrainingResult:
@@ -171,6 +179,7 @@ def _descend(
 
     from twotower_ident.training import TrainingData, train
 
+    cells, features = read.cells, read.features
     weights = np.ones(cells.n_cells) if weights is None else weights
     kept = np.random.default_rng(config.seed).random(cells.n_queries) < share
     held = kept[cells.pair_query][cells.pair]
@@ -179,7 +188,7 @@ def _descend(
     else:
         data = TrainingData(cells.keep_cells(~held), features, weights[~held])
         validation = TrainingData(cells.keep_cells(held), features, weights[held])
-    return train(model, data, validation, config, inputs=inputs, checkpoint=checkpoint)
+    return train(model, data, validation, config, inputs=read.inputs, checkpoint=checkpoint)
 
 
 def _show(out: Path, bias: NDArray[np.float64], report: ExactFit | TrainingResult, quiet: bool) -> None:
