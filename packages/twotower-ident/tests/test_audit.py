@@ -12,7 +12,7 @@ import pytest
 from ir_shared.console import DataWarning, UserError
 from twotower_ident.cells import CellTable
 from twotower_ident.click_log import ClickLog, LogColumns
-from twotower_ident.features import PairFeatures
+from twotower_ident.features import PairFeatures, table_features
 from twotower_ident.generators import factor_log, interval_features
 from twotower_ident.log_audit import audit
 from twotower_ident.report import advice
@@ -167,3 +167,18 @@ def test_partitions_do_not_change_an_audit(impressions: pl.DataFrame) -> None:
     log = ClickLog.scan(impressions)
     one, other = audit(log), audit(log, partitions=5)
     assert one.to_json() == other.to_json()
+
+
+@pytest.mark.filterwarnings("ignore::ir_shared.console.DataWarning")
+def test_features_beside_the_log_can_be_the_pairs() -> None:
+    one, position = interval_features(n_queries=200, overlap=0.3, seed=0)
+    query = np.repeat(np.arange(200), 10)
+    log = ClickLog.scan(pl.DataFrame({"qid": query, "docid": position, "position": position, "click": position % 2}))
+    table = pl.DataFrame({"qid": query, "docid": position, "f0": one, "f1": np.cos(one)})
+    features = table_features(log, table)
+    assert len(audit(log, features=features, keys="exact", classifier="none").components) == 10
+    assert len(audit(log, features=features, keys="exact:1", classifier="none").components) == 1
+    assert len(audit(log, features=features, keys="bucket:f0", classifier="none").components) == 1
+    assert len(audit(log, features=features, keys="bucket", classifier="none").components) == 1
+    with pytest.raises(UserError, match="no feature 'f7'"):
+        audit(log, features=features, keys="bucket:f7", classifier="none")

@@ -269,6 +269,6 @@ def _merged_names(merge: tuple[int, ...]) -> list[str]:
 def _check_factors(count: int) -> None:
     if count > MAX_FACTORS:
         raise UserError(
-            f"log: {count} positions or bias factors; merge them to at most {MAX_FACTORS} with --merge, "
-            "e.g. --merge 1,2,3,4,5,6,11,21,51"
+            f"log: {count} positions or bias factors; merge them to at most {MAX_FACTORS}, as --merge "
+            "1,2,3,4,5,6,11,21,51 of audit and position-bias does"
         )

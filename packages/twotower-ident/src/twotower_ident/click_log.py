@@ -9,8 +9,8 @@ from ir_shared.console import UserError
 
 from twotower_ident.aggregate import Labels, Weighting, aggregate, session_counts
 from twotower_ident.cells import CellTable
-from twotower_ident.log_checks import check_duplicates, check_log, numeric_position
-from twotower_ident.log_source import LogColumns, Source, canonical, feature_names, open_source
+from twotower_ident.log_checks import check_duplicates, check_log, numeric_columns
+from twotower_ident.log_source import LogColumns, Source, canonical, feature_names, open_source, reading
 
 if TYPE_CHECKING:
     import polars as pl
@@ -63,11 +63,12 @@ class ClickLog:
         if merge and (merge[0] != 1 or list(merge) != sorted(set(merge))):
             raise UserError(f"merged positions {merge}: give the first position of each group, ascending from 1")
         names = columns or LogColumns()
-        frame = numeric_position(canonical(open_source(source), names))
-        n_rows = check_log(frame, position_base=position_base)
-        found = frame.collect_schema().names()
-        if check_sessions and "session" in found and "impressions" not in found:
-            check_duplicates(frame)
+        with reading("log"):
+            frame = numeric_columns(canonical(open_source(source), names))
+            n_rows = check_log(frame, position_base=position_base)
+            found = frame.collect_schema().names()
+            if check_sessions and "session" in found and "impressions" not in found:
+                check_duplicates(frame)
         frame = frame.with_columns(pl.col("position").cast(pl.Int32) + (1 - position_base))
         if "impressions" in found:
             frame = frame.filter(pl.col("impressions") > 0)

@@ -19,6 +19,7 @@ from ir_shared.run_dir import atomic_write, to_jsonable
 from numpy.typing import NDArray
 
 from twotower_ident.flax_towers import Batch, TwoTowerModule, export_relevance, import_model, model_loss
+from twotower_ident.interruption import interruptible
 from twotower_ident.towers import Embedding, FittedModel, Inputs, TwoTower
 from twotower_ident.training import TrainConfig, TrainingData, TrainingResult
 
@@ -76,25 +77,36 @@ class Loop:
         progress = _Progress(_copied(self.state))
         if checkpoint is not None and checkpoint.exists():
             self._resume(checkpoint, settings, progress)
-        stopped: Literal["early", "limit", "non-finite", "interrupted"] = "limit"
-        detail = f"the limit of {self.config.epochs} epochs is reached"
+        with interruptible() as pressed:
+            stopped, detail = self._train(progress, checkpoint, settings, on_epoch, pressed)
+        return TrainingResult(
+            self._fitted(progress.best, inputs), progress.history, progress.best_epoch, stopped, detail
+        )
+
+    def _train(
+        self,
+        progress: _Progress,
+        checkpoint: Path | None,
+        settings: dict[str, Any],
+        on_epoch: Callable[[int, dict[str, float], Any], None] | None,
+        pressed: Callable[[], bool],
+    ) -> tuple[Literal["early", "limit", "non-finite", "interrupted"], str]:
+        """Runs epochs and says why it ended."""
         try:
             while progress.epoch < self.config.epochs:
                 if progress.bad > self.config.patience:
-                    stopped, detail = "early", f"no improvement since epoch {progress.best_epoch}"
-                    break
+                    return "early", f"no improvement since epoch {progress.best_epoch}"
                 if (step := self._advance(progress)) is not None:
-                    stopped, detail = "non-finite", f"the loss is no number at epoch {progress.epoch + 1}, step {step}"
-                    break
+                    return "non-finite", f"the loss is no number at epoch {progress.epoch + 1}, step {step}"
                 if checkpoint is not None:
                     self._write(checkpoint, settings, progress)
                 if on_epoch is not None:
                     on_epoch(progress.epoch, progress.history[-1], self.state)
+                if pressed():
+                    raise KeyboardInterrupt
         except KeyboardInterrupt:
-            stopped, detail = "interrupted", f"interrupted after epoch {progress.epoch}"
-        return TrainingResult(
-            self._fitted(progress.best, inputs), progress.history, progress.best_epoch, stopped, detail
-        )
+            return "interrupted", f"interrupted after epoch {progress.epoch}"
+        return "limit", f"the limit of {self.config.epochs} epochs is reached"
 
     def _advance(self, progress: _Progress) -> int | None:
         """Runs one epoch; gives the step at which the loss is no number, else None."""

@@ -253,7 +253,7 @@ def _fit(
     )
     config = replace(protocol.config or TrainConfig(), seed=setting.seed)
     model = TwoTower(tower, normal_positions=protocol.official)
-    return train(model, data, validation, config).fitted
+    return train(model, data, validation, config).finished()
 
 
 def ranking_figures(relevance: NDArray[np.float64], data: RankingData, protocol: Protocol) -> dict[str, float | None]:

@@ -11,15 +11,15 @@ import numpy as np
 from ir_shared.console import DataWarning, UserError
 
 from twotower_ident.aggregate import doc_key, query_key
-from twotower_ident.cells import CellTable
+from twotower_ident.cells import CellTable, group_rows
 from twotower_ident.click_log import ClickLog
-from twotower_ident.log_source import Source, feature_names, open_source
+from twotower_ident.log_source import Source, feature_names, open_source, reading
 
 if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-__all__ = ["PairFeatures", "feature_buckets", "log_features", "position_leaks", "table_features"]
+__all__ = ["PairFeatures", "feature_buckets", "feature_key", "log_features", "position_leaks", "table_features"]
 
 SENTINEL = 1e300
 """Istella writes a missing value as the largest double; anything this large is one."""
@@ -89,7 +89,9 @@ def log_features(log: ClickLog, *, drop_constant: bool = True) -> PairFeatures:
         raise UserError("log: no feature columns; name them with --feature-column")
     key = doc_key("pair", log.columns, log.frame.collect_schema().names())
     rows = log.frame.group_by(query_key().alias("q"), key.alias("d")).agg(pl.col(names).first())
-    return _matrix(rows.collect(engine="streaming").sort("q", "d").drop("q", "d"), drop_constant)
+    with reading("log"):
+        found = rows.collect(engine="streaming").sort("q", "d").drop("q", "d")
+    return _matrix(found, drop_constant)
 
 
 def table_features(
@@ -108,19 +110,20 @@ def table_features(
     """
     import polars as pl
 
-    table = open_source(source)
-    schema = table.collect_schema()
-    for name in ("qid", "docid"):
-        if name not in schema:
-            raise UserError(f"features: no column {name!r}; the columns are {', '.join(schema)}")
-    names = feature_names(columns, [name for name in schema if name not in ("qid", "docid")])
     own = log.frame.collect_schema()
     pairs = log.frame.select("qid", "docid").unique()
-    table = table.select(pl.col("qid").cast(own["qid"]), pl.col("docid").cast(own["docid"]), *names)
-    joined = pairs.join(table, on=["qid", "docid"], how="left", coalesce=True).with_columns(
-        query_key().alias("q"), pl.col("docid").hash(2).alias("d")
-    )
-    found = joined.collect(engine="streaming").sort("q", "d")
+    with reading("features"):
+        table = open_source(source)
+        schema = table.collect_schema()
+        for name in ("qid", "docid"):
+            if name not in schema:
+                raise UserError(f"features: no column {name!r}; the columns are {', '.join(schema)}")
+        names = feature_names(columns, [name for name in schema if name not in ("qid", "docid")])
+        # A name that is no number cannot be one of the log's where those are numbers: null, it meets no pair.
+        keys = (pl.col(name).cast(own[name], strict=False) for name in ("qid", "docid"))
+        joined = pairs.join(table.select(*keys, *names), on=["qid", "docid"], how="left", coalesce=True)
+        keyed = joined.with_columns(query_key().alias("q"), pl.col("docid").hash(2).alias("d"))
+        found = keyed.collect(engine="streaming").sort("q", "d")
     _check_join(found, names)
     return _matrix(found.select(names), drop_constant)
 
@@ -135,7 +138,7 @@ def _check_join(found: pl.DataFrame, names: Sequence[str]) -> None:
     if absent.height:
         raise UserError(
             f"features: {absent.height} pairs of the log have none, first query {absent['qid'][0]}, "
-            f"document {absent['docid'][0]}; add their rows"
+            f"document {absent['docid'][0]}; add their rows, or fill them in"
         )
 
 
@@ -144,6 +147,9 @@ def _matrix(frame: pl.DataFrame, drop_constant: bool) -> PairFeatures:
 
     columns, names = [], []
     for series in frame.iter_columns():
+        kind = series.dtype.inner if isinstance(series.dtype, (pl.List, pl.Array)) else series.dtype
+        if not (kind.is_numeric() or kind == pl.Boolean):
+            raise UserError(f"features: {series.name} is a column of type {series.dtype}; give numbers")
         if isinstance(series.dtype, (pl.List, pl.Array)):
             lists = series.arr.to_list() if isinstance(series.dtype, pl.Array) else series
             widths = lists.list.len()
@@ -156,6 +162,25 @@ def _matrix(frame: pl.DataFrame, drop_constant: bool) -> PairFeatures:
             columns.append(series.cast(pl.Float64).to_numpy().reshape(-1, 1))
             names.append(series.name)
     return PairFeatures.checked(np.hstack(columns), names, drop_constant=drop_constant)
+
+
+def feature_key(features: PairFeatures, kind: str, detail: str) -> NDArray[np.int64]:
+    """A key of each pair by its features, from 0, shape [P].
+
+    Args:
+        features: of the pairs.
+        kind: ``exact`` for equal vectors, ``bucket`` for one cell of :func:`feature_buckets`.
+        detail: of ``exact``, decimals to round to first, or nothing; of ``bucket``, up to three features with commas
+            between, or nothing for principal components.
+
+    Raises:
+        UserError: decimals or features that are none.
+    """
+    if kind == "bucket":
+        return feature_buckets(features, columns=detail.split(",") if detail else ())
+    if detail and not detail.isdecimal():
+        raise UserError(f"keys 'exact:{detail}': expected exact:DIGITS, the decimals to round to")
+    return group_rows(features.values.round(int(detail)) if detail else features.values)
 
 
 def feature_buckets(features: PairFeatures, *, bins: int = 10, columns: Sequence[str] = ()) -> NDArray[np.int64]:

@@ -118,6 +118,9 @@ def _all_pairs(rates: NDArray[np.float64], pairs: NDArray[np.float64], seen: NDA
     options = {"maxiter": 10_000, "maxfun": 100_000, "ftol": 1e-15, "gtol": 1e-10}
     found = minimize(loss, np.zeros(k + m), jac=True, method="L-BFGS-B", options=options)
     examination = expit(found.x[:k])
+    if rates[seen[0]].sum() <= 0:
+        # No click at the reference: every ratio to it would be infinite.
+        return np.full(k, np.nan)
     linked = _linked(pairs, int(seen[0]))
     ratio[linked] = examination[linked] / examination[seen[0]]
     return ratio

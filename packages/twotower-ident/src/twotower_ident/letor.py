@@ -9,6 +9,7 @@ import gzip
 import io
 import re
 import warnings
+import zlib
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -27,6 +28,8 @@ MSLR_FEATURES: Final = 136
 """Features of the MSLR-WEB sets; they want the logarithm of ``prepare``."""
 
 _BLOCK_LINES = 5_000
+_MOST_FEATURES = 100_000
+"""Documents are held dense, so a feature beyond is taken for a slip; the widest published set has 700."""
 _SENTINEL = 1e300
 """Istella writes the largest double where a value is missing; no real feature comes near."""
 _QID = re.compile(rb"(?<=\s)qid:(\S+)")
@@ -143,11 +146,14 @@ def read_letor(path: str | Path, *, n_features: int | None = None, k: int | None
     """
     path = Path(path)
     reader = _Reader(path, n_features, k)
-    with _open(path) as file:
-        first = 1
-        while lines := list(islice(file, _BLOCK_LINES)):
-            reader.add(lines, first)
-            first += len(lines)
+    first = 1
+    try:
+        with _open(path) as file:
+            while lines := list(islice(file, _BLOCK_LINES)):
+                reader.add(lines, first)
+                first += len(lines)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise UserError(f"{path}: a broken gzip file ({error}); fetch it again") from error
     return reader.result()
 
 
@@ -199,7 +205,8 @@ class _Reader:
         for (block, _), start in zip(merged, offsets[:-1], strict=True):
             features[start : start + len(block), : block.shape[1]] = block
         labels = np.concatenate([labels for _, labels in merged])
-        return RankingData(features, labels, offsets, tuple(qid.decode() for qid in self.index))
+        qids = tuple(qid.decode(errors="backslashreplace") for qid in self.index)
+        return RankingData(features, labels, offsets, qids)
 
     def _parse(self, lines: list[bytes], first: int) -> tuple[Floats, Floats, Ints]:
         kept = [number for number, line in enumerate(lines) if line.split(b"#", 1)[0].strip()]
@@ -254,6 +261,8 @@ def _load(lines: list[bytes], n_features: int | None) -> tuple[Floats, Floats, I
         io.BytesIO(b"".join(lines)), n_features=n_features, zero_based=False, query_id=True
     )
     features, labels, query = loaded
+    if features.shape[1] > _MOST_FEATURES:
+        raise ValueError(f"feature {features.shape[1]} lies beyond {_MOST_FEATURES}")
     return features.toarray(), labels, query.astype(np.int64)
 
 

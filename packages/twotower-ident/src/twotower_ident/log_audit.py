@@ -12,7 +12,7 @@ from twotower_ident.audit_report import AuditReport, Repairs, Settings
 from twotower_ident.cells import CellTable
 from twotower_ident.click_log import ClickLog
 from twotower_ident.contrasts import Contrasts, Link, Weights, cell_variances, resistances, swap_laplacian
-from twotower_ident.features import PairFeatures, log_features
+from twotower_ident.features import PairFeatures, feature_key, log_features
 from twotower_ident.overlap import ClassifierKind
 from twotower_ident.overlap_range import FeatureOverlap, feature_overlap
 from twotower_ident.repair import best_swap, bridging_swaps, exploration_for, merges
@@ -44,7 +44,8 @@ def audit(
     Args:
         log: a log, or its cells.
         keys: what the verdict rests on: ``pair``, ``doc``, ``exact`` or ``bucket:COLUMN`` (see
-            :meth:`ClickLog.cells`), or the features' ``classifier`` overlap or ``linear`` rank.
+            :meth:`ClickLog.cells`; given ``features``, :func:`twotower_ident.features.feature_key`), or the features'
+            ``classifier`` overlap or ``linear`` rank.
         weights: ``plugin`` gives standard errors of θ; ``unit`` looks at the design alone.
         link: ``logit`` for the additive two-tower model, ``log`` for products of probabilities.
         max_se: largest standard error of a contrast to the reference that counts as identified.
@@ -58,12 +59,13 @@ def audit(
         UserError: no impressions, or keys that need what the log lacks.
     """
     by_features = keys in _BY_FEATURES
-    graph_keys = "pair" if by_features else keys
-    cells = log if isinstance(log, CellTable) else log.cells(keys=graph_keys, partitions=partitions, labels="queries")
+    cells = _graph_cells(log, keys, partitions, features)
     if features is None and isinstance(log, ClickLog) and log.columns.features:
         features = log_features(log)
+    if features is not None and not features.names:
+        features = None
     if by_features and features is None:
-        raise UserError(f"keys {keys!r} need features; give them with --features or --feature-column")
+        raise UserError(f"keys {keys!r} need features that vary; give them with --features or --feature-column")
     kept = cells.keep_cells(cells.impressions >= min_impressions) if min_impressions > 0 else cells
     if kept.n_cells == 0:
         raise UserError("audit: no impressions are left; lower --min-impressions")
@@ -74,7 +76,7 @@ def audit(
     _, shares = informative_pairs(kept)
     overlap = None
     if features is not None:
-        pairs = kept if graph_keys == "pair" else _pair_cells(log, partitions)
+        pairs = kept if by_features or keys == "pair" else _pair_cells(log, partitions)
         overlap = feature_overlap(pairs, features, weights=weights, link=link, classifier=classifier, seed=seed)
     verdict, reasons = _verdict(keys, graph, contrasts, shares, overlap, max_se)
     report = AuditReport(
@@ -98,6 +100,17 @@ def audit(
     for note in report.notes:
         warnings.warn(note, DataWarning, stacklevel=2)
     return report
+
+
+def _graph_cells(log: ClickLog | CellTable, keys: str, partitions: int, features: PairFeatures | None) -> CellTable:
+    """The cells under the notion of a pair that the verdict rests on; with features beside the log, by those."""
+    kind, _, names = keys.partition(":")
+    if features is not None and kind in ("exact", "bucket"):
+        pairs = log if isinstance(log, CellTable) else log.cells(partitions=partitions, labels="queries")
+        return pairs.rekey(feature_key(features, kind, names))
+    if isinstance(log, CellTable):
+        return log
+    return log.cells(keys="pair" if keys in _BY_FEATURES else keys, partitions=partitions, labels="queries")
 
 
 def _pair_cells(log: ClickLog | CellTable, partitions: int) -> CellTable:

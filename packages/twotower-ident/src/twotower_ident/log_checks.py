@@ -10,27 +10,40 @@ from ir_shared.console import DataWarning, UserError
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["MAX_POSITION", "check_counts", "check_duplicates", "check_log", "numeric_position"]
+__all__ = ["MAX_POSITION", "check_counts", "check_duplicates", "check_log", "numeric_columns"]
 
 MAX_POSITION = 10_000
 """A rank above this is some other number."""
 
+_NUMBERS = {
+    "position": "give ranks from 1",
+    "click": "give 0 or 1",
+    "impressions": "give counts",
+    "propensity": "give probabilities",
+}
 
-def numeric_position(frame: pl.LazyFrame) -> pl.LazyFrame:
-    """Reads positions that are written as text.
+
+def numeric_columns(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """Reads positions, counts and propensities that are written as text.
 
     Raises:
-        UserError: one of them is no number.
+        UserError: one of them is no number, or a column is of another kind.
     """
     import polars as pl
 
-    if frame.collect_schema()["position"] != pl.String:
-        return frame
-    parsed = pl.col("position").str.strip_chars().cast(pl.Float64, strict=False)
-    wrong = frame.filter(parsed.is_null() & pl.col("position").is_not_null()).select("position").head(1).collect()
-    if wrong.height:
-        raise UserError(f"log: position {wrong.item()!r} is not a number; give ranks from 1")
-    return frame.with_columns(parsed)
+    schema = frame.collect_schema()
+    for name in _NUMBERS:
+        kind = schema.get(name)
+        if kind is None or kind.is_numeric() or kind == pl.Boolean:
+            continue
+        if kind != pl.String:
+            raise UserError(f"log: {name} is a column of type {kind}; give numbers")
+        parsed = pl.col(name).str.strip_chars().cast(pl.Float64, strict=False)
+        wrong = frame.filter(parsed.is_null() & pl.col(name).is_not_null()).select(name).head(1).collect()
+        if wrong.height:
+            raise UserError(f"log: {name} {wrong.item()!r} is not a number; {_NUMBERS[name]}")
+        frame = frame.with_columns(parsed)
+    return frame
 
 
 def check_log(frame: pl.LazyFrame, *, position_base: int) -> int:
@@ -65,7 +78,12 @@ def check_log(frame: pl.LazyFrame, *, position_base: int) -> int:
     }
     if "impressions" in names:
         shown = pl.col("impressions").cast(pl.Float64)
-        checks |= {"shown_low": shown.min(), "too_many": (click.cast(pl.Float64) > shown).sum()}
+        checks |= {
+            "no_impressions": _missing(frame, "impressions"),
+            "shown_low": shown.min(),
+            "shown": shown.sum(),
+            "too_many": (click.cast(pl.Float64) > shown).sum(),
+        }
     if "propensity" in names:
         checks["improper"] = (~((pl.col("propensity") > 0) & (pl.col("propensity") <= 1))).fill_null(True).sum()
     found = frame.select(**checks).collect(engine="streaming").row(0, named=True)
@@ -90,6 +108,8 @@ def check_counts(found: dict[str, Any]) -> None:
     """
     if found["shown_low"] < 0 or found["click_low"] < 0:
         raise UserError("log: negative impressions or clicks; give counts")
+    if found["shown"] == 0:
+        raise UserError("log: all rows have 0 impressions; an audit needs some")
     if found["too_many"]:
         raise UserError(
             f"log: {found['too_many']} rows have more clicks than impressions; count one click a row at most"
@@ -125,15 +145,16 @@ def _missing(frame: pl.LazyFrame, name: str) -> pl.Expr:
     import polars as pl
 
     column = pl.col(name)
-    missing = column.is_null() | column.is_nan() if frame.collect_schema()[name].is_float() else column.is_null()
-    return missing.sum()
+    if not frame.collect_schema()[name].is_float():
+        return column.null_count()
+    return (~column.is_finite()).fill_null(True).sum()
 
 
 def _check_values(found: dict[str, Any], position_base: int) -> None:
     if not found["rows"]:
         raise UserError("log: no rows; an audit needs impressions")
-    for name in ("qid", "docid", "position", "click"):
-        if found[f"no_{name}"]:
+    for name in ("qid", "docid", "position", "click", "impressions"):
+        if found.get(f"no_{name}"):
             raise UserError(f"log: {found[f'no_{name}']} of {found['rows']} rows have no {name}; drop or mend them")
     lowest, highest = found["lowest"], found["highest"]
     if found["fractional"]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import fnmatch
 import glob
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ __all__ = [
     "list_columns",
     "matching_files",
     "open_source",
+    "reading",
 ]
 
 Source = Any
@@ -76,6 +78,25 @@ class LogColumns:
     propensity: str | None = None
     bias: Sequence[str] = field(default=())
     features: Sequence[str] = field(default=())
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Within it, what Polars cannot read becomes one line for the user.
+
+    Args:
+        what: what is read, e.g. ``log``.
+
+    Raises:
+        UserError: in place of Polars' own errors and those of the file system.
+    """
+    import polars as pl
+
+    try:
+        yield
+    except (pl.exceptions.PolarsError, OSError) as error:
+        first = str(error).strip().split("\n", 1)[0] or type(error).__name__
+        raise UserError(f"{what}: cannot be read ({first}); mend the files, or write them anew as Parquet") from error
 
 
 def open_source(source: Source) -> pl.LazyFrame:

@@ -125,6 +125,8 @@ def position_probabilities(
     query = cells.pair_query[cells.pair]
     if len(positions) < 2 or len(np.unique(query)) < 2:
         raise UserError("overlap: a classifier of positions needs two positions and two queries at least")
+    if not features.names:
+        raise UserError("overlap: no feature varies from pair to pair; a classifier of positions needs one")
     if len(positions) > MAX_POSITIONS:
         raise UserError(f"overlap: {len(positions)} positions; merge them to {MAX_POSITIONS} at most with --merge")
     x = features.values[cells.pair]

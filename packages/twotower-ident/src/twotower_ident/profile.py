@@ -86,7 +86,7 @@ def profile_position(
     costs = []
     for shift in (0.0, *shifts):
         pinned = {reference: level, position: centre + shift}
-        costs.append(_cost(train(fitted.model, plain, plain, config, start=fitted, pinned=pinned).fitted, plain))
+        costs.append(_cost(train(fitted.model, plain, plain, config, start=fitted, pinned=pinned).finished(), plain))
         if progress is not None:
             progress(shift)
     statistic = tuple(max(0.0, 2 * (cost - costs[0])) for cost in costs[1:])

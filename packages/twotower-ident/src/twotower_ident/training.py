@@ -89,6 +89,16 @@ class TrainingResult:
     stopped: Literal["early", "limit", "non-finite", "interrupted"]
     detail: str
 
+    def finished(self) -> FittedModel:
+        """The model, where the training is a step of something longer.
+
+        Raises:
+            KeyboardInterrupt: the training was interrupted, so the longer work must end as well.
+        """
+        if self.stopped == "interrupted":
+            raise KeyboardInterrupt
+        return self.fitted
+
     def to_json(self) -> dict[str, Any]:
         """Everything but the parameters."""
         return {

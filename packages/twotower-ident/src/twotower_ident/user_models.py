@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from ir_shared.console import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +36,10 @@ class UserModel:
 
     bias_strength: float = 1.0
     label_shift: float = 2.0
+
+    def __post_init__(self) -> None:
+        if not (isfinite(self.bias_strength) and isfinite(self.label_shift)):
+            raise UserError(f"{self}: bias strength and label shift are finite numbers")
 
     def position_bias(self, n_positions: int) -> NDArray[np.float64]:
         """Bias logits, shape [K]; the first is 0."""

@@ -64,4 +64,7 @@ def check_model_command(
     if test is None:
         notice("no weight test: the model has no features")
     else:
-        notice(f"weight test: p = {test.p_value:.3g}" + ("; the model is misspecified" if test.p_value < 0.01 else ""))
+        notice(
+            f"weight test of a linear tower on these features: p = {test.p_value:.3g}"
+            + ("; such a tower is misspecified" if test.p_value < 0.01 else "")
+        )

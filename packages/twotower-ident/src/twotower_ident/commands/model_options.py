@@ -21,7 +21,8 @@ __all__ = ["Folder", "NFeatures", "document", "features_of"]
 
 Folder = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")]
 NFeatures = Annotated[
-    int | None, typer.Option("--n-features", help="Features of the LETOR data, where a file leaves out the last ones.")
+    int | None,
+    typer.Option("--n-features", help="Features of the LETOR data, where a file leaves out the last ones.", min=1),
 ]
 
 

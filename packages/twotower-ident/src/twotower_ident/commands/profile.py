@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from ir_shared.console import UserError, notice, print_json, print_table
+from ir_shared.console import PartialResult, UserError, notice, print_json, print_table
 from ir_shared.run_dir import write_json
 
 from twotower_ident.commands.log_options import (
@@ -43,7 +43,6 @@ def profile_command(
     quiet: Quiet = False,
 ) -> None:
     """Profile the likelihood around each position (deep models; the audit is exact for the others)."""
-    from twotower_ident.letor import parse_columns
     from twotower_ident.profile import profile_position
     from twotower_ident.towers import FittedModel
     from twotower_ident.training import TrainConfig, TrainingData
@@ -53,23 +52,38 @@ def profile_command(
     opened = read_log(log, column=column, position_base=position_base, feature_column=wanted, features=features)
     data = TrainingData(opened.cells(), features_of(opened, features, wanted).values)
     k = data.cells.n_positions
-    chosen = [int(i) for i in parse_columns(positions, k + 1)] if positions else list(range(1, k + 1))
+    chosen = _positions(positions, k) if positions else list(range(1, k + 1))
     config = TrainConfig(learning_rate=6e-3, epochs=epochs, steps=steps, seed=seed)
     deltas, found = _numbers(shifts), []
-    for position in chosen:
-        if position == reference:
-            continue
-        found.append(profile_position(fitted, data, position, shifts=deltas, reference=reference, config=config))
-        if not quiet:
-            notice(f"position {position}: {found[-1].verdict}")
+    interrupted = False
+    try:
+        for position in chosen:
+            if position == reference:
+                continue
+            found.append(profile_position(fitted, data, position, shifts=deltas, reference=reference, config=config))
+            if not quiet:
+                notice(f"position {position}: {found[-1].verdict}")
+    except KeyboardInterrupt:
+        interrupted = True
     result = document("profile", {"model": model}, seed, positions=found, reference=reference)
     write_json(out / "profile.json", result)
+    if interrupted:
+        raise PartialResult(f"{out}: {len(found)} positions are profiled; name the others with --positions")
     if json:
         print_json(result)
         return
     columns = ["position", "verdict", "bias", *(f"{delta:+g}" for delta in deltas)]
     rows = [(row.position, row.verdict, row.bias, *row.statistic) for row in found]
     print_table("likelihood ratio of each shift", columns, rows, left=2)
+
+
+def _positions(text: str, k: int) -> list[int]:
+    from twotower_ident.letor import parse_columns
+
+    try:
+        return [int(position) for position in parse_columns(text, k + 1)]
+    except UserError:
+        raise UserError(f"--positions {text!r}: expected positions from 1 to {k}, e.g. 2,5-8") from None
 
 
 def _numbers(text: str) -> tuple[float, ...]:

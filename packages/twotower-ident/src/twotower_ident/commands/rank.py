@@ -57,18 +57,19 @@ def _read(path: Path, inputs: Inputs, log: bool) -> pl.DataFrame:
     """Documents with the model's columns."""
     import polars as pl
 
-    from twotower_ident.log_source import open_source
+    from twotower_ident.log_source import open_source, reading
 
     if path.suffix in (".parquet", ".csv", ".arrow", ".feather", ".ipc", ".jsonl"):
-        table = open_source(path)
-        if missing := [name for name in ("qid", "docid", *inputs.names) if name not in table.collect_schema()]:
-            raise UserError(f"{path}: lacks the columns {', '.join(missing[:10])}; the model was trained on them")
-        found = table.select("qid", "docid", *inputs.names).collect()
+        with reading(str(path)):
+            table = open_source(path)
+            if missing := [name for name in ("qid", "docid", *inputs.names) if name not in table.collect_schema()]:
+                raise UserError(f"{path}: lacks the columns {', '.join(missing[:10])}; the model was trained on them")
+            found = table.select("qid", "docid", *inputs.names).collect()
     else:
         found = _read_letor(path, inputs, log)
     if found.select(pl.struct("qid", "docid").is_duplicated().any()).item():
         raise UserError(f"{path}: holds a document of a query twice; keep one")
-    numbers = found.select(pl.col(inputs.names).cast(pl.Float64).is_finite().fill_null(False).all())
+    numbers = found.select(pl.col(inputs.names).cast(pl.Float64, strict=False).is_finite().fill_null(False).all())
     if not all(numbers.row(0)):
         raise UserError(f"{path}: features hold values that are no number; mend or drop those rows")
     return found

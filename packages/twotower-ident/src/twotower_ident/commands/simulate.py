@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,6 +14,8 @@ from twotower_ident.commands.log_options import Json, Quiet, Seed
 from twotower_ident.commands.model_options import Folder, NFeatures, document
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from twotower_ident.letor import RankingData
     from twotower_ident.policies import RankScores, Sampler
     from twotower_ident.simulate import ClickWorld
@@ -55,7 +58,10 @@ def simulate_command(
     if labels != "original":
         data = SyntheticLabels(labels, data.features.shape[1], seed=seed).label(data)
     world = make_world(data, _policy(policy, data, strength, seed), UserModel(bias_strength), seed=seed)
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{out}: no folder can be made there ({error.strerror}); choose another place") from error
     rows = _write_log(out / "log.parquet", world, _sampler(sampler, temperature), sessions, seed, aggregated, quiet)
     _write_pairs(out, data, world)
     settings = {"labels": labels, "policy": policy, "strength": strength, "sampler": sampler}
@@ -84,23 +90,36 @@ def _sampler(kind: str, temperature: float) -> Sampler:
 def _write_log(
     path: Path, world: ClickWorld, sampler: Sampler, sessions: int, seed: int, aggregated: bool, quiet: bool
 ) -> int:
-    import pyarrow.parquet as pq
-
     from twotower_ident.simulate import cell_frame, iter_sessions, simulate_cells
 
+    frames: Iterable[pl.DataFrame]
     if aggregated:
-        frame = cell_frame(world, simulate_cells(world, sampler, sessions=sessions, seed=seed))
-        frame.write_parquet(path)
-        return frame.height
+        frames = [cell_frame(world, simulate_cells(world, sampler, sessions=sessions, seed=seed))]
+    else:
+        frames = iter_sessions(world, sampler, sessions=sessions, seed=seed)
+    # A log that was cut short would pass for a whole one, so it gets its name when it is complete.
+    unfinished = path.with_suffix(".part")
+    try:
+        rows = _write_parquet(unfinished, track(frames, "simulating", quiet=quiet))
+        unfinished.replace(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error}); choose another place") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return rows
+
+
+def _write_parquet(path: Path, frames: Iterable[pl.DataFrame]) -> int:
+    """Writes frames one after the other and counts their rows."""
+    import pyarrow.parquet as pq
+
     rows, writer = 0, None
     try:
-        for frame in track(iter_sessions(world, sampler, sessions=sessions, seed=seed), "simulating", quiet=quiet):
+        for frame in frames:
             table = frame.to_arrow()
             writer = writer or pq.ParquetWriter(path, table.schema)
             writer.write_table(table)
             rows += frame.height
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error}); choose another place") from error
     finally:
         if writer is not None:
             writer.close()
