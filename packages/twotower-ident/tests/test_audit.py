@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -182,3 +183,13 @@ def test_features_beside_the_log_can_be_the_pairs() -> None:
     assert len(audit(log, features=features, keys="bucket", classifier="none").components) == 1
     with pytest.raises(UserError, match="no feature 'f7'"):
         audit(log, features=features, keys="bucket:f7", classifier="none")
+
+
+@pytest.mark.filterwarnings("ignore::ir_shared.console.DataWarning")
+def test_every_component_has_a_colour_of_its_own(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="needs twotower-ident[plot]")
+    n = 9
+    fixed = CellTable.from_arrays(range(n), range(1, n + 1), [50] * n, [20] * n)
+    audit(fixed).write(tmp_path)
+    bars = re.findall(r"fill: (#[0-9a-f]{6})", (tmp_path / "components.svg").read_text())
+    assert len(set(bars) - {"#ffffff"}) >= n

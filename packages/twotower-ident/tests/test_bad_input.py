@@ -43,7 +43,7 @@ def test_a_file_that_cannot_be_read_is_one_line_and_code_two(
     cli: Run, name: str, content: bytes, tmp_path: Path
 ) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(UserError, match="^log: cannot be read"):
+    with pytest.raises(UserError, match=r"^log: cannot be read"):
         ClickLog.scan(tmp_path / name)
     result = cli("audit", tmp_path / name)
     assert (result.code, result.err.count("\n")) == (2, 1)
@@ -111,7 +111,7 @@ def test_features_that_do_not_fit_the_log_are_refused(table: pl.DataFrame, messa
 
 def test_a_table_of_features_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "f.parquet").write_bytes(b"junk")
-    with pytest.raises(UserError, match="^features: cannot be read"):
+    with pytest.raises(UserError, match=r"^features: cannot be read"):
         table_features(ClickLog.scan(ROWS), tmp_path / "f.parquet")
 
 

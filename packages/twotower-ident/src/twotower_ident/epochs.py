@@ -19,7 +19,6 @@ from ir_shared.run_dir import atomic_write, to_jsonable
 from numpy.typing import NDArray
 
 from twotower_ident.flax_towers import Batch, TwoTowerModule, export_relevance, import_model, model_loss
-from twotower_ident.interruption import interruptible
 from twotower_ident.towers import Embedding, FittedModel, Inputs, TwoTower
 from twotower_ident.training import TrainConfig, TrainingData, TrainingResult
 
@@ -72,13 +71,13 @@ class Loop:
         checkpoint: Path | None,
         settings: dict[str, Any],
         on_epoch: Callable[[int, dict[str, float], Any], None] | None,
+        pressed: Callable[[], bool],
     ) -> TrainingResult:
         """Trains; see :func:`twotower_ident.training.train`."""
         progress = _Progress(_copied(self.state))
         if checkpoint is not None and checkpoint.exists():
             self._resume(checkpoint, settings, progress)
-        with interruptible() as pressed:
-            stopped, detail = self._train(progress, checkpoint, settings, on_epoch, pressed)
+        stopped, detail = self._train(progress, checkpoint, settings, on_epoch, pressed)
         return TrainingResult(
             self._fitted(progress.best, inputs), progress.history, progress.best_epoch, stopped, detail
         )

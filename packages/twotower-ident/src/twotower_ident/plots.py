@@ -36,7 +36,9 @@ def audit_plots(report: AuditReport, folder: Path) -> list[Path]:
     np.fill_diagonal(pairs, 0)
     with np.errstate(divide="ignore"):
         counts = np.where(pairs > 0, np.log10(pairs), np.nan)
-    files = list(_matrix_plot(counts, report.labels, "pairs seen at both (log10)", folder / "links"))
+    # From one pair upwards: a scale cut to the data would show noise as structure.
+    limits = (0.0, max(float(np.nanmax(counts, initial=0.0)), 1.0))
+    files = list(_matrix_plot(counts, report.labels, "pairs seen at both (log10)", folder / "links", limits=limits))
     files += _contrast_plot(report, folder / "contrasts")
     files += _component_plot(report, folder / "components")
     found = report.overlap.classifier if report.overlap is not None else None
@@ -100,6 +102,7 @@ def residual_plot(residuals: ResidualMap, path: Path) -> tuple[Path, Path]:
         image = ax.imshow(residuals.mean.T, cmap="RdBu_r", vmin=-limit, vmax=limit, origin="lower", aspect="auto")
         ax.grid(visible=False)
         _ticks(ax.xaxis, residuals.labels, start=0)
+        _ticks(ax.yaxis, [str(group) for group in range(1, residuals.mean.shape[1] + 1)], start=0)
         ax.set_xlabel("position")
         ax.set_ylabel(f"{residuals.by} (group of equal traffic)")
         fig.colorbar(image, label="observed less predicted click rate")
@@ -144,11 +147,15 @@ def _contrast_plot(report: AuditReport, path: Path) -> tuple[Path, Path]:
 
 
 def _component_plot(report: AuditReport, path: Path) -> tuple[Path, Path]:
+    from matplotlib import colormaps
+
     x = np.arange(1, len(report.labels) + 1)
+    n = report.graph.n_components
+    colours = COLOURS if n <= len(COLOURS) else colormaps["turbo"](np.linspace(0, 1, n))
     with figure(height=2.6) as (fig, ax):
-        for c in range(report.graph.n_components):
+        for c in range(n):
             own = report.graph.component == c
-            ax.bar(x[own], report.graph.impressions[own], width=0.9, color=COLOURS[c % len(COLOURS)])
+            ax.bar(x[own], report.graph.impressions[own], width=0.9, color=colours[c])
         ax.set_yscale("log")
         _ticks(ax.xaxis, report.labels)
         ax.set_xlabel("position, one colour a component")

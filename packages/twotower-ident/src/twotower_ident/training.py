@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from ir_shared.console import UserError, missing_extra
 
+from twotower_ident.interruption import interruptible
 from twotower_ident.towers import Embedding, FittedModel, Inputs, TwoTower
 
 if TYPE_CHECKING:
@@ -151,9 +152,12 @@ def train(
         raise UserError("the validation log has positions that the training log lacks; leave them out")
     if isinstance(model.tower, Embedding) and validation.cells.n_pairs != data.cells.n_pairs:
         raise UserError("an embedding tower is validated on its own pairs; give a validation log of the same pairs")
-    loop = Loop(model, data, validation, config, pinned or {}, start)
     settings = {"model": asdict(model), "tower": model.tower.kind, "config": asdict(config), "pinned": pinned or {}}
-    return loop.run(inputs, Path(checkpoint) if checkpoint else None, settings, on_epoch)
+    with interruptible() as pressed:
+        loop = Loop(model, data, validation, config, pinned or {}, start)
+        if pressed():
+            raise KeyboardInterrupt
+        return loop.run(inputs, Path(checkpoint) if checkpoint else None, settings, on_epoch, pressed)
 
 
 def _check(model: TwoTower, data: TrainingData, name: str) -> None:
