@@ -120,7 +120,8 @@ def test_documents_as_pairs_link_what_queries_do_not() -> None:
     frame = pl.DataFrame({"qid": [1, 1, 2, 2], "docid": [1, 2, 2, 1], "position": [1, 2, 1, 2], "click": [1, 0, 0, 1]})
     with pytest.warns(DataWarning, match="deterministic"):
         assert audit(ClickLog.scan(frame)).verdict == "split"
-    report = audit(ClickLog.scan(frame), keys="doc")
+    with pytest.warns(DataWarning, match="equally relevant to every query"):
+        report = audit(ClickLog.scan(frame), keys="doc")
     assert report.graph.n_components == 1
     assert report.queries.verdict.tolist() == ["full", "full"]
 

@@ -123,6 +123,7 @@ def test_check_model_finds_the_omitted_features(cli: Run, log: Path, impressions
     poor = json.loads(cli("check-model", log, "--model", tmp_path / "poor", "--json").out)["check"]
     done = cli("check-model", log, "--model", tmp_path / "right", "--out", tmp_path / "out")
     assert done.code == 0
+    assert "weight test of a linear tower on these features" in done.err
     right = json.loads((tmp_path / "out" / "check.json").read_text())
     assert right["calibration"]["error"] < poor["calibration"]["error"] + 1e-3
     assert right["weight_test"]["p_value"] > 0.01

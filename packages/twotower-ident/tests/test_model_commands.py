@@ -99,6 +99,11 @@ def test_deep_towers_train_profile_and_go_on(simulated: Path, tmp_path: Path, cl
         "--shifts=-2,2", "--epochs", 1, "--steps", 20, "--json",
     )  # fmt: skip
     assert profiled.code == 0, profiled.err
+    refused = cli(
+        "profile", log, "--model", model, "--features", features, "--out", tmp_path / "p", "--positions", "99"
+    )
+    assert refused.code == 2
+    assert "--positions '99': expected positions from 1 to 5" in refused.err
     found = json.loads(profiled.out)["positions"]
     assert [row["position"] for row in found] == [2]
     assert found[0]["shifts"] == [-2, 2]

@@ -95,7 +95,7 @@ def audit(
         query_labels=kept.queries,
         repairs=_repairs(kept, graph, contrasts, variances, max_se),
         overlap=overlap,
-        notes=_notes(kept, graph, shares, overlap),
+        notes=_notes(keys, kept, graph, shares, overlap),
     )
     for note in report.notes:
         warnings.warn(note, DataWarning, stacklevel=2)
@@ -182,8 +182,10 @@ def _repairs(cells: CellTable, graph: SwapGraph, contrasts: Contrasts, variances
     )
 
 
-def _notes(cells: CellTable, graph: SwapGraph, shares: Shares, overlap: FeatureOverlap | None) -> list[str]:
+def _notes(keys: str, cells: CellTable, graph: SwapGraph, shares: Shares, overlap: FeatureOverlap | None) -> list[str]:
     notes = []
+    if keys == "doc":
+        notes.append("keys 'doc' suppose that a document is equally relevant to every query; no test here can tell")
     if shares.swapped_pairs == 0 and int(graph.seen.sum()) > 1:
         notes.append(
             "no pair was seen at two positions: the log is deterministic, and placement weights change nothing"
