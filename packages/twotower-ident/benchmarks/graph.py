@@ -6,8 +6,9 @@ Three comparisons with literal scripts. Equal feature vectors as pairs: a dictio
 of positions, as published scripts have it, against ours from the same arrays in memory. Pairs of query and document,
 links and components only; and the same with swap counts, information and discordances, as our graph holds them: both
 scripts get their rows as Python lists, reading excluded, where ours starts from the Parquet file. The answers are
-compared before anything is printed. Of ours on pairs, reading, checking and the group-by of the rows take nine tenths;
-the graph itself a tenth: no kernel of ours can make it faster than Polars groups a million rows. Times are the best of several, for ours and theirs, as machines are shared.
+compared before anything is printed. On pairs, reading, checking and grouping the rows take about five sixths of our
+time and the graph a sixth, so the limit is how fast Polars groups a million rows. Times are the best of several, for
+ours and theirs, as machines are shared.
 """
 
 from __future__ import annotations
