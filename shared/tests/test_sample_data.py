@@ -118,26 +118,53 @@ def test_members_with_one_name_are_kept_apart(wheel: Path) -> None:
     assert files[0].name == files[1].name
 
 
-def test_a_member_of_an_sdist_is_fetched(shelf: Path) -> None:
-    # pip runs an sdist's build backend to learn its metadata; this one needs nothing but python.
+def make_sdist(folder: Path, name: str, *, requires: str = "", on_import: str = "") -> Path:
+    """An sdist whose build backend needs nothing but python; pip runs it to learn the metadata."""
     backend = (
-        "import pathlib\n"
+        f"import pathlib\n{on_import}\n"
         "def prepare_metadata_for_build_wheel(folder, config_settings=None):\n"
-        "    info = pathlib.Path(folder) / 'toysource-2.0.dist-info'\n"
+        f"    info = pathlib.Path(folder) / '{name}-2.0.dist-info'\n"
         "    info.mkdir()\n"
-        "    (info / 'METADATA').write_text('Metadata-Version: 2.1\\nName: toysource\\nVersion: 2.0\\n')\n"
+        f"    (info / 'METADATA').write_text('Metadata-Version: 2.1\\nName: {name}\\nVersion: 2.0\\n')\n"
         "    return info.name\n"
         "def build_wheel(folder, config_settings=None, metadata_directory=None):\n"
         "    raise RuntimeError\n"
     )
-    project = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
-    path = shelf / "toysource-2.0.tar.gz"
+    project = f'[build-system]\nrequires = [{requires}]\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    path = folder / f"{name}-2.0.tar.gz"
     with tarfile.open(path, "w:gz") as archive:
-        add(archive, "toysource-2.0/PKG-INFO", b"Metadata-Version: 2.1\nName: toysource\nVersion: 2.0\n")
-        add(archive, "toysource-2.0/pyproject.toml", project.encode())
-        add(archive, "toysource-2.0/backend.py", backend.encode())
-        add(archive, "toysource-2.0/data/mq2007.txt", b"2 qid:1 1:0.5\n")
+        add(archive, f"{name}-2.0/PKG-INFO", f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.0\n".encode())
+        add(archive, f"{name}-2.0/pyproject.toml", project.encode())
+        add(archive, f"{name}-2.0/backend.py", backend.encode())
+        add(archive, f"{name}-2.0/data/mq2007.txt", b"2 qid:1 1:0.5\n")
+    return path
+
+
+def test_a_member_of_an_sdist_is_fetched(shelf: Path) -> None:
+    path = make_sdist(shelf, "toysource")
     file = fetch_member("toysource", "2.0", "toysource-2.0/data/mq2007.txt", sha256=sha256(path), kind="sdist")
+    assert file.read_text() == "2 qid:1 1:0.5\n"
+
+
+def test_an_sdist_with_another_hash_is_refused_before_its_build_script_runs(shelf: Path, tmp_path: Path) -> None:
+    trace = tmp_path / "ran"
+    path = make_sdist(shelf, "toytrap", on_import=f"pathlib.Path({str(trace)!r}).touch()")
+    with pytest.raises(UserError, match=f"has sha256 {sha256(path)}, not {'0' * 64}"):
+        fetch_member("toytrap", "2.0", "toytrap-2.0/data/mq2007.txt", sha256="0" * 64, kind="sdist")
+    assert not trace.exists()
+    fetch_member("toytrap", "2.0", "toytrap-2.0/data/mq2007.txt", sha256=sha256(path), kind="sdist")
+    assert trace.exists()
+
+
+def test_what_an_old_build_script_needs_is_taken_from_beside_pip_where_uvx_is_absent(
+    shelf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_sdist(shelf, "toyold", requires='"not-to-be-had"')
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    member = "toyold-2.0/data/mq2007.txt"
+    with pytest.raises(UserError, match="the sdist cannot be downloaded"):
+        fetch_member("toyold", "2.0", member, sha256=sha256(path), kind="sdist")
+    file = fetch_member("toyold", "2.0", member, sha256=sha256(path), kind="sdist", build_needs=["json"])
     assert file.read_text() == "2 qid:1 1:0.5\n"
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib.util import find_spec
@@ -48,10 +49,12 @@ def fetch_member(
     sha256: str,
     kind: Literal["wheel", "sdist"] = "wheel",
     inner: str | None = None,
+    build_needs: Sequence[str] = (),
 ) -> Path:
     """Gives the path of a file out of a published package, downloading the package the first time.
 
-    To download an sdist, pip runs its build script to read its metadata; a wheel runs nothing.
+    To download an sdist, pip runs its build script to read its metadata, after it has checked the hash; a wheel runs
+    nothing.
 
     Args:
         package: distribution name, e.g. ``"pyserini"``.
@@ -60,6 +63,8 @@ def fetch_member(
         sha256: hash of the wheel or sdist, in hexadecimal.
         kind: which of the two to download.
         inner: path of an archive (zip, jar or tar) inside the archive that holds the member.
+        build_needs: what an old sdist's build script imports without declaring it, e.g. ``["setuptools", "numpy"]``;
+            uvx makes a passing environment with these, and without uvx they must be installed beside pip.
 
     Returns:
         The file in the cache; it carries the member's name.
@@ -74,7 +79,7 @@ def fetch_member(
     if not file.exists():
         archive = where / f"archive.{kind}"
         if not archive.exists():
-            _download(package, version, kind, sha256, archive)
+            _download(f"{package}=={version}", kind, sha256, archive, build_needs)
         elif hash_file(archive) != sha256:
             raise UserError(f"{archive}: damaged in the cache; delete it and try again")
         with _open_member(archive, f"{package}=={version}", inner, member) as source:
@@ -82,30 +87,39 @@ def fetch_member(
     return file
 
 
-def _download(package: str, version: str, kind: str, sha256: str, archive: Path) -> None:
+def _download(pinned: str, kind: str, sha256: str, archive: Path, build_needs: Sequence[str]) -> None:
     archive.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=archive.parent) as folder:
+    with tempfile.TemporaryDirectory(dir=archive.parent) as folder, tempfile.TemporaryDirectory() as elsewhere:
+        # Named with its hash, so that pip refuses another file before it runs that file's build script.
+        wanted = Path(elsewhere) / "requirements.txt"
+        wanted.write_text(f"{pinned} --hash=sha256:{sha256}\n", encoding="utf-8")
         only = "--only-binary" if kind == "wheel" else "--no-binary"
         options = ["--no-deps", only, ":all:", "--quiet", "--disable-pip-version-check", "--no-input", "--dest", folder]
+        options += ["--no-build-isolation"] if build_needs else []
         done = subprocess.run(
-            [*_pip(), "download", *options, f"{package}=={version}"], capture_output=True, text=True, check=False
+            [*_pip(build_needs), "download", *options, "--require-hashes", "--requirement", str(wanted)],
+            capture_output=True,
+            text=True,
+            check=False,
         )
+        if other := re.search(r"Got\s+([0-9a-f]{64})", done.stderr):
+            raise UserError(f"{pinned}: the {kind} has sha256 {other[1]}, not {sha256}; it is another file")
         files = list(Path(folder).iterdir())
         if done.returncode or len(files) != 1:
             said = (done.stderr.strip() or "no file came").splitlines()[-1]
             remedy = "check the network, or name a folder that holds the file in PIP_FIND_LINKS"
-            raise UserError(f"{package}=={version}: the {kind} cannot be downloaded ({said}); {remedy}")
-        found = hash_file(files[0])
-        if found != sha256:
-            raise UserError(f"{package}=={version}: the {kind} has sha256 {found}, not {sha256}; it is another file")
+            raise UserError(f"{pinned}: the {kind} cannot be downloaded ({said}); {remedy}")
         files[0].replace(archive)
 
 
-def _pip() -> list[str]:
+def _pip(build_needs: Sequence[str]) -> list[str]:
     """How to run pip here: environments made by uv have none of their own."""
+    uvx = shutil.which("uvx")
+    if uvx and build_needs:
+        return [uvx, *(part for need in build_needs for part in ("--with", need)), "pip"]
     if find_spec("pip") is not None:
         return [sys.executable, "-m", "pip"]
-    if uvx := shutil.which("uvx"):
+    if uvx:
         return [uvx, "pip"]
     raise UserError("pip: neither pip nor uvx is installed, and one of them has to download; install pip or uv")
 

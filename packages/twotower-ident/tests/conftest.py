@@ -1,0 +1,76 @@
+"""Fixtures that several files share."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import pytest
+from ir_shared.console import run_app
+from twotower_ident.cells import CellTable
+from twotower_ident.cli import app
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Runs the command line as a shell would see it: exit code, stdout, stderr."""
+
+    def run(*argv: object) -> Outcome:
+        with warnings.catch_warnings(), pytest.raises(SystemExit) as stop:
+            run_app(app, [str(argument) for argument in argv])
+        printed = capsys.readouterr()
+        return Outcome(int(stop.value.code or 0), printed.out, printed.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def as_log() -> Callable[[CellTable], pl.DataFrame]:
+    """Cells as aggregated rows with names, as a file of a log would hold them."""
+
+    def convert(cells: CellTable) -> pl.DataFrame:
+        return pl.DataFrame(
+            {
+                "qid": cells.pair_query[cells.pair],
+                "docid": cells.pair,
+                "position": cells.position,
+                "impressions": cells.impressions,
+                "clicks": cells.clicks,
+            }
+        )
+
+    return convert
+
+
+@pytest.fixture(scope="session")
+def impressions() -> pl.DataFrame:
+    """A log of 6,000 sessions with six documents each, a third of the pages shuffled, and its features."""
+    rng = np.random.default_rng(5)
+    n, k, queries = 6000, 6, 60
+    query = rng.integers(0, queries, n)
+    order = np.where(rng.random((n, 1)) < 1 / 3, rng.permuted(np.tile(np.arange(k), (n, 1)), axis=1), np.arange(k))
+    feature = rng.standard_normal((queries, k, 3))
+    relevance = feature @ np.array([1.0, -0.5, 0.2])
+    logits = np.take_along_axis(relevance[query], order, axis=1) - np.log(np.arange(1, k + 1))
+    click = rng.random((n, k)) < 1 / (1 + np.exp(-logits))
+    shown = np.take_along_axis(feature[query], order[:, :, None], axis=1).reshape(-1, 3)
+    return pl.DataFrame(
+        {
+            "session": np.repeat(np.arange(n), k),
+            "qid": [f"q{q}" for q in np.repeat(query, k)],
+            "docid": [f"q{q}-d{d}" for q, d in zip(np.repeat(query, k), order.reshape(-1), strict=True)],
+            "position": np.tile(np.arange(1, k + 1), n),
+            "click": click.reshape(-1).astype(np.int8),
+            **{f"f{j}": shown[:, j] for j in range(3)},
+        }
+    )
