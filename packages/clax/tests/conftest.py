@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import os
+
+# Most of these tests' time is spent compiling; the arithmetic is the same with less of it.
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false"
+
+import functools
 
 import jax
 import numpy as np
 import pytest
 
-# Most of these tests' time is spent compiling; the arithmetic is the same with less of it.
 jax.config.update("jax_disable_most_optimizations", True)
 
 
@@ -57,7 +62,6 @@ def random_story(ranks, seed, spread=1.5):
 def weights_of(model, story):
     """The weights under which a model tells this story to the list of pairs 1..n."""
     import jax.numpy as jnp
-
     from clax.models import Mixture
 
     if isinstance(model, Mixture):
@@ -158,9 +162,8 @@ def oracle():
 @pytest.fixture(scope="session")
 def scored():
     """Compiled once per model: (session log-likelihood, conditional and unconditional log-probabilities)."""
-    from functools import lru_cache
 
-    @lru_cache(maxsize=None)
+    @functools.cache
     def compiled(model):
         def run(params, batch):
             return (

@@ -9,7 +9,7 @@ from clax.aggregation import aggregate
 from clax.batch import Batch, batches, make_batch
 from clax.em import count_estimates, expected_counts, fit_em
 from clax.models import PBM, build_model
-from clax.parameters import HashedTable, L2, PositionParam, PseudoCounts, Table
+from clax.parameters import L2, HashedTable, PositionParam, PseudoCounts, Table
 from ir_shared.console import UserError
 
 N, PAIRS = 4, 12
@@ -30,6 +30,10 @@ def log():
 def _logits(model, seed=0):
     generator = np.random.default_rng(seed)
     return {name: generator.normal(0, 1, p.rows) for name, p in model.parameters().items()}
+
+
+def _weights(model, logits):
+    return {name: parameter.from_row_logits(logits[name]) for name, parameter in model.parameters().items()}
 
 
 def _share(x):
@@ -59,9 +63,8 @@ def test_g10_em_equals_a_plain_double_loop(name, log):
             sums[0][d] += attracted, 1 - attracted
             sums[1][row] += examined, 1 - examined
         alpha, theta = (s[:, 0] / s.sum(1) for s in sums)
-    weights = {n: p.from_row_logits(start[n]) for n, p in model.parameters().items()}
     with jax.enable_x64(True):
-        weights = {n: p.from_row_logits(start[n]) for n, p in model.parameters().items()}
+        weights = _weights(model, start)
     fit = fit_em(model, log, iterations=3, prior=PseudoCounts(1, 1), params=weights)
     found = [_share(np.asarray(p.row_logits(fit.params[n]), float)) for n, p in model.parameters().items()]
     np.testing.assert_allclose(found[0], alpha, atol=1e-6)
@@ -82,7 +85,7 @@ def test_g6_expected_counts_give_the_score(name, log):
     logits = _logits(model, 3)
     _, _, counts = expected_counts(model, logits, log)
     with jax.enable_x64(True):
-        weights = {n: p.from_row_logits(logits[n]) for n, p in model.parameters().items()}
+        weights = _weights(model, logits)
         slope = jax.jit(jax.grad(lambda w, b: model.session_log_likelihood(w, b).sum()))(weights, log.arrays)
     for n, (yes, no) in counts.items():
         score = np.asarray(slope[n].get("pair_rows", slope[n].get("rows")))
@@ -94,13 +97,15 @@ def test_g6_gradients_equal_central_differences(name, log):
     model = MODELS[name]
     generator = np.random.default_rng(8)
     with jax.enable_x64(True):
-        weights = {n: p.from_row_logits(x) for (n, x), p in zip(_logits(model, 1).items(), model.parameters().values())}
+        weights = _weights(model, _logits(model, 1))
         run = jax.jit(jax.value_and_grad(lambda w, b: model.session_log_likelihood(w, b).sum()))
         _, slope = run(weights, log.arrays)
         for _ in range(3):
             way = jax.tree.map(lambda x: generator.normal(size=x.shape), weights)
             step = 1e-5
-            up, down = (run(jax.tree.map(lambda x, d, s=s: x + s * d, weights, way), log.arrays)[0] for s in (step, -step))
+            up, down = (
+                run(jax.tree.map(lambda x, d, s=s: x + s * d, weights, way), log.arrays)[0] for s in (step, -step)
+            )
             along = sum(float((a * b).sum()) for a, b in zip(*map(jax.tree.leaves, (slope, way)), strict=True))
             assert along == pytest.approx(float(up - down) / (2 * step), rel=1e-6)
 
@@ -115,7 +120,7 @@ def test_g6_em_moves_nothing_at_an_interior_optimum(log):
         names = {n: p.rows for n, p in model.parameters().items()}
 
         def split(x):
-            return {n: p.from_row_logits(x[: PAIRS + 1] if n == "attraction" else x[PAIRS + 1 :]) for n, p in model.parameters().items()}
+            return _weights(model, {"attraction": x[: PAIRS + 1], "examination": x[PAIRS + 1 :]})
 
         run = jax.jit(jax.value_and_grad(lambda w: -model.session_log_likelihood(w, cells).sum()))
 
@@ -123,8 +128,13 @@ def test_g6_em_moves_nothing_at_an_interior_optimum(log):
             value, slope = run(split(x))
             return float(value), np.r_[slope["attraction"]["pair_rows"], slope["examination"]["rows"]].astype(float)
 
-        best = minimize(objective, np.zeros(sum(names.values())), jac=True, method="L-BFGS-B",
-                        options={"ftol": 1e-15, "gtol": 1e-9, "maxiter": 5000})
+        best = minimize(
+            objective,
+            np.zeros(sum(names.values())),
+            jac=True,
+            method="L-BFGS-B",
+            options={"ftol": 1e-15, "gtol": 1e-9, "maxiter": 5000},
+        )
         start = split(best.x)
     fit = fit_em(model, log, iterations=1, params=start)
     for name, parameter in model.parameters().items():
@@ -137,8 +147,8 @@ def test_g6_em_moves_nothing_at_an_interior_optimum(log):
 def test_the_evidence_is_the_likelihood_also_with_hidden_ranks(name, log):
     model = MODELS[name]
     total, weight, _ = expected_counts(model, _logits(model, 2), log)
-    weights = {n: p.from_row_logits(x) for (n, x), p in zip(_logits(model, 2).items(), model.parameters().values())}
-    assert total == pytest.approx(float(model.session_log_likelihood(weights, log.arrays).sum()), rel=1e-5)
+    run = jax.jit(model.session_log_likelihood)
+    assert total == pytest.approx(float(run(_weights(model, _logits(model, 2)), log.arrays).sum()), rel=1e-5)
     assert weight == log.arrays.mask.sum()
 
 

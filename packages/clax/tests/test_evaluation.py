@@ -144,7 +144,7 @@ def test_ranking_by_relevance_skips_and_counts_unjudged_lists(small_log):
     assert ranking.skipped == without.sum() > 0
     assert ranking.means["ndcg@5"] == pytest.approx(1.0)  # the truth ranks perfectly
     assert set(ranking.to_json()["metrics"]["mrr"]) == {"mean", "low", "high"}
-    with pytest.raises(UserError, match="needs? labels"):
+    with pytest.raises(UserError, match="need labels"):
         evaluate_ranking(world.model, world.params, batches(sessions._replace(labels=None), 500))
 
 

@@ -7,12 +7,12 @@ is where other implementations lose digits and gradients.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 
-__all__ = ["FLOOR", "LogPair", "log_add", "log_and", "log_bernoulli", "log_choose", "observed"]
+__all__ = ["FLOOR", "AnyPair", "LogPair", "ProbPair", "log_add", "log_and", "log_bernoulli", "log_choose", "observed"]
 
 FLOOR = -1e30
 """The logarithm of an impossible event. Finite, because gradients through ``-inf`` are NaN."""
@@ -28,6 +28,57 @@ class LogPair(NamedTuple):
 
     yes: jax.Array
     no: jax.Array
+
+    def flipped(self) -> LogPair:
+        """The complementary event."""
+        return LogPair(self.no, self.yes)
+
+    def both(self, other: LogPair) -> LogPair:
+        """This event and an independent one; see :func:`log_and`."""
+        return log_and(self, other)
+
+    def choose(self, if_yes: LogPair, if_no: LogPair) -> LogPair:
+        """One event if this one happens and another if not; see :func:`log_choose`."""
+        return log_choose(self, if_yes, if_no)
+
+    def never(self) -> LogPair:
+        """The impossible event, in this pair's shape."""
+        return LogPair(jnp.full_like(self.yes, FLOOR), jnp.zeros_like(self.no))
+
+
+class ProbPair(NamedTuple):
+    """A probability and its complement themselves, with the operations of :class:`LogPair`.
+
+    EM computes with these in float64: it varies the two entries separately, and logarithms at every rank would be most of
+    its time.
+
+    Attributes:
+        yes: p.
+        no: 1 - p.
+    """
+
+    yes: jax.Array
+    no: jax.Array
+
+    def flipped(self) -> ProbPair:
+        """The complementary event."""
+        return ProbPair(self.no, self.yes)
+
+    def both(self, other: ProbPair) -> ProbPair:
+        """This event and an independent one, which is not looked at if this one fails."""
+        return ProbPair(self.yes * other.yes, self.no + self.yes * other.no)
+
+    def choose(self, if_yes: ProbPair, if_no: ProbPair) -> ProbPair:
+        """One event if this one happens and another if not."""
+        return ProbPair(*(self.yes * y + self.no * n for y, n in zip(if_yes, if_no, strict=True)))
+
+    def never(self) -> ProbPair:
+        """The impossible event, in this pair's shape."""
+        return ProbPair(jnp.zeros_like(self.yes), jnp.ones_like(self.no))
+
+
+AnyPair = TypeVar("AnyPair", LogPair, ProbPair)
+"""Formulas that say when the user goes on are written once, for both kinds."""
 
 
 def log_add(a: jax.Array, b: jax.Array) -> jax.Array:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ from ir_shared.console import UserError
 from numpy.typing import NDArray
 
 from clax.batch import Batch, make_batch
-from clax.models import ClickModel, Mixture, build_model
+from clax.models import ClickModel, Mixture, Sample, build_model
 from clax.parameters import Parameter, Params, Tabular
 
 __all__ = ["World", "make_world"]
@@ -72,7 +73,7 @@ class World:
             raise UserError(f"{n} sessions with confounding {confounding}: must be >= 1 and within 0..1")
         generator = np.random.default_rng(seed)
         keys = jax.random.key(seed)
-        draw, chunk = jax.jit(self.model.sample), min(chunk, n)
+        draw, chunk = _sampler(self.model), min(chunk, n)
         for number, start in enumerate(range(0, n, chunk)):
             lists = self._lists(chunk, confounding, generator)
             sample = draw(self.params, lists, jax.random.fold_in(keys, number))
@@ -118,6 +119,11 @@ def make_world(name: str, *, queries: int = 100, documents: int = 10, max_positi
     model = build_model(name, alpha.size, max_positions)
     popularity = np.arange(1, queries + 1) ** -_ZIPF
     return World(model, _weights(model, truth), alpha, popularity / popularity.sum(), max_positions)
+
+
+@lru_cache(maxsize=32)
+def _sampler(model: ClickModel) -> Callable[..., Sample]:
+    return jax.jit(model.sample)
 
 
 def _truths(

@@ -5,7 +5,7 @@ They are cached by model and optimiser, so that a second fit of the same kind co
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from typing import Any
 
@@ -19,7 +19,7 @@ from clax.losses import Reduction, loss_terms
 from clax.models import ClickModel, Mixture
 from clax.parameters import FunctionParam, HashedTable, PairPositionTable, Parameter, Params, QRTable, Sum, Table
 
-__all__ = ["Step", "adamw", "dense_step", "refuse_sparse", "sparse_step", "validation_terms"]
+__all__ = ["Step", "adamw", "dense_step", "initialiser", "refuse_sparse", "sparse_step", "validation_terms"]
 
 Step = Any
 """From (weights, optimiser state, batch, prior scale) to (weights, optimiser state, sum of losses, weight)."""
@@ -33,6 +33,12 @@ _PAIR_ROWS = "pair_rows"
 def adamw(learning_rate: float, weight_decay: float) -> optax.GradientTransformation:
     """AdamW; the same object for the same numbers, so that compiled steps are found again."""
     return optax.adamw(learning_rate, weight_decay=weight_decay)
+
+
+@lru_cache(maxsize=64)
+def initialiser(model: ClickModel) -> Callable[[jax.Array], Params]:
+    """The compiled ``model.init``: one compilation instead of one for each small operation."""
+    return jax.jit(model.init)
 
 
 @lru_cache(maxsize=64)

@@ -24,7 +24,7 @@ from clax.models.base import ClickModel
 from clax.parameters import Params
 from clax.screening import Screening
 from clax.sharding import Placement, place
-from clax.steps import adamw, dense_step, refuse_sparse, sparse_step, validation_terms
+from clax.steps import adamw, dense_step, initialiser, refuse_sparse, sparse_step, validation_terms
 
 __all__ = ["train"]
 
@@ -114,7 +114,7 @@ class _Run:
 
     def start(self, params: Params | None) -> TrainState:
         if params is None:
-            params = self.model.init(jax.random.key(self.config.seed))
+            params = initialiser(self.model)(jax.random.key(self.config.seed))
         params = self.placement.replicated(params)
         return TrainState(params, self.placement.replicated(self.optimizer.init(params)), _copy(params))
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -85,7 +87,7 @@ def test_what_is_written_is_read_back(tmp_path):
 
 def test_an_unfinished_file_never_appears(tmp_path):
     path = tmp_path / "s.parquet"
-    with pytest.raises(RuntimeError), SessionWriter(path, {}) as writer:
+    with contextlib.suppress(RuntimeError), SessionWriter(path, {}) as writer:
         writer.write(Sessions(np.array([0, 1]), np.array([True]), np.array([1], np.int32)))
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []

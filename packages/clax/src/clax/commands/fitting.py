@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from ir_shared.console import UserError, notice, print_json, print_table
@@ -21,6 +21,7 @@ from clax.commands.options import (
 )
 
 if TYPE_CHECKING:
+    from clax.comparison import Compared
     from clax.config import FitConfig
 
 __all__ = ["compare", "fit"]
@@ -38,6 +39,7 @@ LearningRate = Annotated[float | None, typer.Option("--lr", help="Learning rate 
 BatchSize = Annotated[int | None, typer.Option("--batch-size", help="Sessions per step.", min=1)]
 SeedOption = Annotated[int | None, typer.Option("--seed", help="Seed of the weights and the order.", min=0)]
 
+_COLUMNS = ("log-likelihood", "±", "perplexity", "±", "conditional", "±", "best epoch", "seconds")
 _EVERY = "rctr,dctr,cm,pbm,ubm,dcm,ccm,dbn,sdbn"
 
 
@@ -110,27 +112,19 @@ def compare(
     quiet: Quiet = False,
 ) -> None:
     """Fit several models on one log and evaluate them on its test part, best log-likelihood first."""
-    from clax.evaluation import evaluate
-    from clax.fitting import fit as run
-    from clax.logs import open_log, open_logs
+    from clax.comparison import compare as run
+    from clax.logs import open_log
 
     settings = _settings(config, data, None, method, epochs, lr, batch_size, pseudo_counts, max_positions, seed)
     names = [name.strip() for name in models.split(",") if name.strip()]
-    test = open_log(settings.data.train, settings.data).test
-    results = []
-    for name in names:
-        one = replace(settings, model=name)
-        logs = open_logs(one.data, one.seed)
-        with step_progress(len(logs.train), quiet) as on_step:
-            folder = None if out is None else out / name
-            fitted = run(one, folder, logs=logs, on_epoch=epoch_notice(quiet, f"{name}: "), on_step=on_step)
-        seen = None if fitted.counts is None else fitted.counts.seen
-        found = evaluate(fitted.model, fitted.params, test, seen=seen)
-        results.append({"model": name, "seconds": fitted.seconds, "best_epoch": fitted.best_epoch, "evaluation": found})
+    results: list[Compared] = []
+    for line in run(settings, names, out, on_epoch=lambda name, epoch: epoch_notice(quiet, f"{name}: ")(epoch)):
+        results.append(line)
         if not quiet:
-            notice(f"{name}: log-likelihood {found.log_likelihood:.4f} after {fitted.seconds:.1f} s")
-    results.sort(key=_log_likelihood, reverse=True)
-    result = document("compare", settings.seed, results=results, fingerprint=test.source.fingerprint())
+            notice(f"{line.model}: log-likelihood {line.evaluation.log_likelihood:.4f} after {line.seconds:.1f} s")
+    results.sort(key=lambda line: line.evaluation.log_likelihood, reverse=True)
+    fingerprint = open_log(settings.data.train, settings.data).source.fingerprint()
+    result = document("compare", settings.seed, results=results, fingerprint=fingerprint)
     if out is not None:
         write_json(out / "compare.json", result)
     if json:
@@ -139,19 +133,12 @@ def compare(
     print_table("", ["model", *_COLUMNS], [_row(line) for line in results])
 
 
-_COLUMNS = ("log-likelihood", "±", "perplexity", "±", "conditional", "±", "best epoch", "seconds")
-
-
-def _row(line: dict[str, Any]) -> list[object]:
-    found = line["evaluation"]
+def _row(line: Compared) -> list[object]:
+    found = line.evaluation
     figures = [found.log_likelihood, found.log_likelihood_error]
     figures += [found.perplexity.overall, found.perplexity.standard_error]
     figures += [found.conditional_perplexity.overall, found.conditional_perplexity.standard_error]
-    return [line["model"], *(f"{x:.4f}" for x in figures), line["best_epoch"], f"{line['seconds']:.1f}"]
-
-
-def _log_likelihood(line: dict[str, Any]) -> float:
-    return float(line["evaluation"].log_likelihood)
+    return [line.model, *(f"{x:.4f}" for x in figures), line.best_epoch, f"{line.seconds:.1f}"]
 
 
 def _settings(

@@ -99,10 +99,12 @@ def concatenate(parts: Sequence[Batch]) -> Batch:
 
 def _permuted(held: list[Batch], random: np.random.Generator) -> Batch:
     whole = concatenate(held)
-    return _rows(whole, random.permutation(len(whole.mask)))
+    order = random.permutation(len(whole.mask))
+    # take() copies whole rows, several times faster than indexing does.
+    return Batch(*(x if x is None else np.take(x, order, axis=0) for x in whole))
 
 
-def _rows(batch: Batch, rows: slice | NDArray[np.int64]) -> Batch:
+def _rows(batch: Batch, rows: slice) -> Batch:
     return Batch(*(x if x is None else x[rows] for x in batch))
 
 

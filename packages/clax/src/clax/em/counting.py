@@ -13,6 +13,7 @@ from clax.batch import Batch
 from clax.em.expectation import prior_of, share_logits, tabular_parameters
 from clax.models.base import ClickModel
 from clax.parameters import Params, PseudoCounts
+from clax.steps import initialiser
 
 __all__ = ["count_estimates"]
 
@@ -39,7 +40,7 @@ def count_estimates(
         UserError: there is no such estimate for the model.
     """
     parameters = tabular_parameters(model)
-    fresh = model.init(jax.random.key(seed))
+    fresh = initialiser(model)(jax.random.key(seed))
     counts = {name: (np.zeros(p.rows), np.zeros(p.rows)) for name, p in parameters.items()}
     for batch in data:
         weights = np.ones(np.shape(batch.mask)) if batch.weights is None else np.asarray(batch.weights, float)

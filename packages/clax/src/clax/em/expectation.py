@@ -1,10 +1,10 @@
 r"""Expectation-maximisation for every model of tables, by one rule.
 
-A model's likelihood is a sum over latent outcomes of products of probabilities, p or 1 - p, of its parameters. Take the
-logs of p and of 1 - p as variables of their own; then the derivative of the log-likelihood by ``log p`` is the expected
-number of times that the event happened, and by ``log (1 - p)`` that it did not (Baum and Welch's counts, from
-differentiating a log-sum of exponentials). So the E-step is one reverse pass through ``model.evidence``, followed by a
-sum per row, and the M-step is a share. All in float64.
+A model's likelihood is a sum over latent outcomes of products of probabilities, p or 1 - p, of its parameters. Take p
+and 1 - p as variables of their own; then the derivative of the log-likelihood by ``log p`` is the expected number of
+times that the event happened, and by ``log (1 - p)`` that it did not (Baum and Welch's counts, from differentiating the
+logarithm of a sum of products). So the E-step is one reverse pass through ``model.evidence``, followed by a sum per row,
+and the M-step is a share. All in float64.
 """
 
 from __future__ import annotations
@@ -22,11 +22,14 @@ from numpy.typing import NDArray
 
 from clax.aggregation import aggregate
 from clax.batch import Batch
-from clax.logprob import LogPair, log_bernoulli
+from clax.logprob import ProbPair
 from clax.models.base import ClickModel
 from clax.parameters import HashedTable, Params, PseudoCounts, Tabular
+from clax.steps import initialiser
 
 __all__ = ["EMResult", "Logits", "expected_counts", "fit_em", "prior_of", "share_logits", "tabular_parameters"]
+
+_EXTREME = 69.0
 
 Logits = dict[str, NDArray[np.float64]]
 """A model's row logits by parameter."""
@@ -79,7 +82,7 @@ def fit_em(
     """
     parameters = tabular_parameters(model)
     priors = {name: prior_of(parameter, prior) for name, parameter in parameters.items()}
-    params = model.init(jax.random.key(seed)) if params is None else params
+    params = initialiser(model)(jax.random.key(seed)) if params is None else params
     logits = {name: np.asarray(p.row_logits(params[name]), np.float64) for name, p in parameters.items()}
     source = [aggregate(data, model)] if model.cell_key is not None else data
     likelihoods: list[float] = []
@@ -113,7 +116,7 @@ def expected_counts(model: ClickModel, logits: Logits, data: Iterable[Batch]) ->
     total = weight = 0.0
     sums: Counts = {name: (np.zeros(len(x)), np.zeros(len(x))) for name, x in logits.items()}
     with jax.enable_x64(True):
-        tables = {name: log_bernoulli(jnp.asarray(x)) for name, x in logits.items()}
+        tables = {name: ProbPair(*_shares(x)) for name, x in logits.items()}
         for batch in data:
             value, counts = _e_step(model, tables, batch)
             total += float(value)
@@ -126,10 +129,10 @@ def expected_counts(model: ClickModel, logits: Logits, data: Iterable[Batch]) ->
 
 
 @partial(jax.jit, static_argnums=0)
-def _e_step(model: Any, tables: dict[str, LogPair], batch: Batch) -> tuple[jax.Array, dict[str, LogPair]]:
+def _e_step(model: Any, tables: dict[str, ProbPair], batch: Batch) -> tuple[jax.Array, dict[str, ProbPair]]:
     indices = {name: p.index(batch) for name, p in tabular_parameters(model).items()}
-    pairs = {name: LogPair(*(entry[indices[name]] for entry in table)) for name, table in tables.items()}
-    total, counts = jax.value_and_grad(lambda x: model.evidence(x, batch).sum())(pairs)
+    pairs = {name: ProbPair(*(entry[indices[name]] for entry in table)) for name, table in tables.items()}
+    total, slopes = jax.value_and_grad(lambda x: model.evidence(x, batch).sum())(pairs)
 
     def by_row(name: str, values: jax.Array) -> jax.Array:
         rows = tables[name].yes.shape[0]
@@ -137,7 +140,15 @@ def _e_step(model: Any, tables: dict[str, LogPair], batch: Batch) -> tuple[jax.A
             return values.sum()[None]
         return jnp.zeros(rows, values.dtype).at[indices[name]].add(values)
 
-    return total, {name: LogPair(by_row(name, c.yes), by_row(name, c.no)) for name, c in counts.items()}
+    # By the logarithm of a row's probability: its slope times its value, which all its ranks share.
+    sums = {name: (by_row(name, slope.yes), by_row(name, slope.no)) for name, slope in slopes.items()}
+    return total, {name: ProbPair(yes * tables[name].yes, no * tables[name].no) for name, (yes, no) in sums.items()}
+
+
+def _shares(logits: NDArray[np.float64]) -> tuple[jax.Array, jax.Array]:
+    """Probabilities and complements, no smaller than 1e-30, so that products of a few of them stay above 0."""
+    x = np.clip(logits, -_EXTREME, _EXTREME)
+    return jnp.asarray(1 / (1 + np.exp(-x))), jnp.asarray(1 / (1 + np.exp(x)))
 
 
 def tabular_parameters(model: ClickModel) -> dict[str, Tabular]:

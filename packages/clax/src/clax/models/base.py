@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from clax.batch import Batch
 from clax.logprob import LogPair, log_bernoulli, observed
-from clax.parameters import Parameter, Params, check_parameter, parameter_penalty
+from clax.parameters import GlobalParam, Parameter, Params, check_parameter, parameter_penalty
 
 __all__ = ["ClickModel", "PairModel", "Pairs", "Sample", "draw", "log_probability"]
 
@@ -102,7 +102,7 @@ class PairModel(ClickModel):
 
     def pairs(self, params: Params, batch: Batch) -> Pairs:
         """The parameters' probabilities at every rank."""
-        return {name: log_bernoulli(p.logits(params[name], batch)) for name, p in self.parameters().items()}
+        return {name: _pair(p, params[name], batch) for name, p in self.parameters().items()}
 
     @abstractmethod
     def conditional(self, pairs: Pairs, batch: Batch) -> LogPair:
@@ -120,14 +120,13 @@ class PairModel(ClickModel):
         """(log p, log (1 - p)) of a click at each rank before any click is seen, each [B, P]."""
         return self.unconditional(self.pairs(params, batch), batch)
 
-    def evidence(self, pairs: Pairs, batch: Batch) -> jax.Array:
-        """The session log-likelihood [B] as the log of a sum over latent outcomes of products of the pairs' entries.
 
-        EM differentiates it by every entry, *not* using that an entry and its complement sum to 1: the derivatives are
-        the expected counts. The default holds for models in which the click is the only event.
-        """
-        terms = jnp.where(self.scored_mask(batch), observed(self.conditional(pairs, batch), batch.clicks), 0.0)
-        return (terms if batch.weights is None else terms * batch.weights).sum(1)
+def _pair(parameter: Parameter, params: Params, batch: Batch) -> LogPair:
+    if not isinstance(parameter, GlobalParam):
+        return log_bernoulli(parameter.logits(params, batch))
+    # The logarithms of one number, not of one number per rank.
+    yes, no = (jnp.broadcast_to(x, batch.pair_ids.shape) for x in log_bernoulli(params["rows"][0]))
+    return LogPair(yes, no)
 
 
 def draw(key: jax.Array, pair: LogPair) -> jax.Array:

@@ -11,15 +11,15 @@ import jax.numpy as jnp
 from ir_shared.console import UserError
 
 from clax.batch import Batch, last_click_positions
-from clax.logprob import FLOOR, LogPair, log_and, log_choose
+from clax.logprob import AnyPair, LogPair
 from clax.models.base import PairModel, Pairs, Sample, draw, log_probability
 from clax.models.chain import (
     Transitions,
-    chain_evidence,
     conditional_clicks,
     draw_examination,
     unconditional_clicks,
 )
+from clax.models.evidence import ProbPairs, chain_evidence, click_evidence
 from clax.parameters import GlobalParam, Parameter, Params
 
 __all__ = ["CCM", "CM", "DBN", "DCM", "SDBN", "ChainModel"]
@@ -33,7 +33,7 @@ class ChainModel(PairModel):
     attraction: Parameter
 
     @abstractmethod
-    def transitions(self, pairs: Pairs) -> Transitions:
+    def transitions(self, pairs: dict[str, AnyPair]) -> Transitions[AnyPair]:
         """The probabilities of going on, from the parameters' probabilities."""
 
     @abstractmethod
@@ -48,7 +48,7 @@ class ChainModel(PairModel):
         """By the recursion of :mod:`clax.models.chain`."""
         return unconditional_clicks(pairs["attraction"], self.transitions(pairs), batch)
 
-    def evidence(self, pairs: Pairs, batch: Batch) -> jax.Array:
+    def evidence(self, pairs: ProbPairs, batch: Batch) -> jax.Array:
         """By the forward algorithm."""
         return chain_evidence(pairs["attraction"], self.transitions(pairs), batch)
 
@@ -88,10 +88,9 @@ class CM(ChainModel):
         if self.after_first_click not in ("floor", "ignore"):
             raise UserError(f"after_first_click is {self.after_first_click!r}; choose 'floor' or 'ignore'")
 
-    def transitions(self, pairs: Pairs) -> Transitions:
+    def transitions(self, pairs: dict[str, AnyPair]) -> Transitions[AnyPair]:
         """On after no click, away after a click."""
-        certain = jnp.zeros_like(pairs["attraction"].yes)
-        return Transitions(None, LogPair(certain + FLOOR, certain))
+        return Transitions(None, pairs["attraction"].never())
 
     def draw_transitions(self, pairs: Pairs, key: jax.Array) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:  # noqa: ARG002
         """Nothing is random."""
@@ -107,9 +106,9 @@ class CM(ChainModel):
         floor = LogPair(jnp.log(_FLOOR_PROBABILITY), jnp.log1p(-_FLOOR_PROBABILITY))
         return LogPair(*(jnp.where(below, f, x) for f, x in zip(floor, pairs["attraction"], strict=True)))
 
-    def evidence(self, pairs: Pairs, batch: Batch) -> jax.Array:
+    def evidence(self, pairs: ProbPairs, batch: Batch) -> jax.Array:
         """The click is the only event, and there is none below the first one."""
-        return PairModel.evidence(self, pairs, batch)
+        return click_evidence(pairs["attraction"], batch.mask & (last_click_positions(batch) == 0), batch)
 
     def scored_mask(self, batch: Batch) -> jax.Array:
         """All valid ranks, or with ``"ignore"`` those up to the first click."""
@@ -131,7 +130,7 @@ class DCM(ChainModel):
     continuation: Parameter
     name: ClassVar[str] = "dcm"
 
-    def transitions(self, pairs: Pairs) -> Transitions:
+    def transitions(self, pairs: dict[str, AnyPair]) -> Transitions[AnyPair]:
         """k0 = 1, k1 = lambda."""
         return Transitions(None, pairs["continuation"])
 
@@ -158,9 +157,9 @@ class CCM(ChainModel):
     after_relevant: Parameter = field(default_factory=GlobalParam)
     name: ClassVar[str] = "ccm"
 
-    def transitions(self, pairs: Pairs) -> Transitions:
+    def transitions(self, pairs: dict[str, AnyPair]) -> Transitions[AnyPair]:
         """k0 = tau1, k1 = alpha tau3 + (1 - alpha) tau2."""
-        after_click = log_choose(pairs["attraction"], pairs["after_relevant"], pairs["after_irrelevant"])
+        after_click = pairs["attraction"].choose(pairs["after_relevant"], pairs["after_irrelevant"])
         return Transitions(pairs["after_none"], after_click)
 
     def draw_transitions(self, pairs: Pairs, key: jax.Array) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
@@ -190,10 +189,10 @@ class DBN(ChainModel):
     continuation: Parameter = field(default_factory=GlobalParam)
     name: ClassVar[str] = "dbn"
 
-    def transitions(self, pairs: Pairs) -> Transitions:
+    def transitions(self, pairs: dict[str, AnyPair]) -> Transitions[AnyPair]:
         """k0 = gamma, k1 = gamma (1 - sigma)."""
         s, g = pairs["satisfaction"], pairs["continuation"]
-        return Transitions(g, log_and(LogPair(s.no, s.yes), g))
+        return Transitions(g, s.flipped().both(g))
 
     def draw_transitions(self, pairs: Pairs, key: jax.Array) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
         """Satisfaction and continuation."""
@@ -220,9 +219,9 @@ class SDBN(ChainModel):
     satisfaction: Parameter
     name: ClassVar[str] = "sdbn"
 
-    def transitions(self, pairs: Pairs) -> Transitions:
+    def transitions(self, pairs: dict[str, AnyPair]) -> Transitions[AnyPair]:
         """k0 = 1, k1 = 1 - sigma."""
-        return Transitions(None, LogPair(pairs["satisfaction"].no, pairs["satisfaction"].yes))
+        return Transitions(None, pairs["satisfaction"].flipped())
 
     def draw_transitions(self, pairs: Pairs, key: jax.Array) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
         """Satisfaction."""

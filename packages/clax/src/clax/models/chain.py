@@ -19,30 +19,30 @@ for a click ``w' = log(1 - k1) - log k1``, and without looking (k = (1 - alpha) 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from clax.batch import Batch
-from clax.logprob import FLOOR, LogPair, log_add, log_and, log_bernoulli, log_choose
+from clax.logprob import FLOOR, AnyPair, LogPair, log_add, log_and, log_bernoulli, log_choose
 
-__all__ = ["Transitions", "chain_evidence", "conditional_clicks", "draw_examination", "unconditional_clicks"]
+__all__ = ["Transitions", "conditional_clicks", "draw_examination", "unconditional_clicks"]
 
 
-class Transitions(NamedTuple):
+class Transitions(NamedTuple, Generic[AnyPair]):
     """Whether the user goes on.
 
     Attributes:
-        after_none: (log k0, log (1 - k0)), [B, P]; None if the user always goes on after no click.
-        after_click: (log k1, log (1 - k1)), [B, P].
+        after_none: the pair of k0, [B, P]; None if the user always goes on after no click.
+        after_click: the pair of k1, [B, P].
     """
 
-    after_none: LogPair | None
-    after_click: LogPair
+    after_none: AnyPair | None
+    after_click: AnyPair
 
 
-def conditional_clicks(attraction: LogPair, transitions: Transitions, batch: Batch) -> LogPair:
+def conditional_clicks(attraction: LogPair, transitions: Transitions[LogPair], batch: Batch) -> LogPair:
     """Click probabilities given the clicks above; [B, P]."""
     left_after_click = transitions.after_click.no - transitions.after_click.yes
     if transitions.after_none is None:
@@ -59,9 +59,9 @@ def conditional_clicks(attraction: LogPair, transitions: Transitions, batch: Bat
     return log_and(attraction, _examined(step, columns, attraction.yes))
 
 
-def unconditional_clicks(attraction: LogPair, transitions: Transitions, batch: Batch) -> LogPair:
+def unconditional_clicks(attraction: LogPair, transitions: Transitions[LogPair], batch: Batch) -> LogPair:
     """Click probabilities before any click is seen; [B, P]."""
-    after_none = transitions.after_none or _always(attraction)
+    after_none = transitions.after_none or attraction.never().flipped()
     stays, leaves = log_choose(attraction, transitions.after_click, after_none)
 
     def step(w: jax.Array, rank: tuple[jax.Array, ...]) -> tuple[jax.Array, jax.Array]:
@@ -69,31 +69,6 @@ def unconditional_clicks(attraction: LogPair, transitions: Transitions, batch: B
         return jnp.where(valid, log_add(w, leave) - stay, w), w
 
     return log_and(attraction, _examined(step, (stays, leaves, batch.mask), attraction.yes))
-
-
-def chain_evidence(attraction: LogPair, transitions: Transitions, batch: Batch) -> jax.Array:
-    """The log of the sum over all latent paths of products of the pairs' entries; [B].
-
-    The forward algorithm without normalisation: unlike the filter above it nowhere uses that an entry and its
-    complement sum to 1. Nothing is drawn once the user has left, nor after the last valid rank.
-    """
-    mask = jnp.asarray(batch.mask)
-    more = jnp.flip(jax.lax.cummax(jnp.flip(mask, 1).astype(jnp.int32), axis=1), 1)
-    more = jnp.pad(more[:, 1:], ((0, 0), (0, 1))) > 0
-    none, click = (_where(more, t, _always(attraction)) for t in (transitions.after_none, transitions.after_click))
-
-    def step(state: LogPair, rank: tuple[LogPair, LogPair, LogPair, jax.Array, jax.Array]) -> tuple[LogPair, None]:
-        attracted, k0, k1, valid, clicked = rank
-        here = state.yes + jnp.where(clicked, attracted.yes, attracted.no)
-        examined = here + jnp.where(clicked, k1.yes, k0.yes)
-        left = jnp.where(clicked, here + k1.no, log_add(state.no, here + k0.no))
-        return LogPair(jnp.where(valid, examined, state.yes), jnp.where(valid, left, state.no)), None
-
-    first = attraction.yes[:, 0]
-    start = LogPair(jnp.zeros_like(first), jnp.full_like(first, FLOOR))
-    columns = jax.tree.map(jnp.transpose, (attraction, none, click, mask, batch.clicks))
-    end, _ = jax.lax.scan(step, start, columns)
-    return log_add(end.yes, end.no)
 
 
 def draw_examination(
@@ -112,13 +87,3 @@ def _examined(
     start = jnp.full_like(like[:, 0], FLOOR)
     _, w = jax.lax.scan(step, start, tuple(None if x is None else x.T for x in columns))
     return log_bernoulli(-w.T)
-
-
-def _always(like: LogPair) -> LogPair:
-    return LogPair(jnp.zeros_like(like.yes), jnp.full_like(like.yes, FLOOR))
-
-
-def _where(condition: jax.Array, pair: LogPair | None, other: LogPair) -> LogPair:
-    if pair is None:
-        return other
-    return LogPair(jnp.where(condition, pair.yes, other.yes), jnp.where(condition, pair.no, other.no))

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from clax.batch import Batch
 from clax.logprob import LogPair, log_bernoulli
 from clax.models.base import PairModel, Pairs, Sample, draw, log_probability
+from clax.models.evidence import ProbPairs, click_evidence
 from clax.parameters import GlobalParam, PairPositionTable, Parameter, Params
 
 __all__ = ["DCTR", "DRCTR", "GCTR", "RCTR"]
@@ -26,6 +27,10 @@ class _ClickThroughRate(PairModel):
     def unconditional(self, pairs: Pairs, batch: Batch) -> LogPair:  # noqa: ARG002
         """The rate itself."""
         return pairs["rate"]
+
+    def evidence(self, pairs: ProbPairs, batch: Batch) -> jax.Array:
+        """The click is the only event."""
+        return click_evidence(pairs["rate"], batch.mask, batch)
 
     def sample(self, params: Params, batch: Batch, key: jax.Array) -> Sample:
         """One draw per rank."""

@@ -1,4 +1,4 @@
-"""The position-based model, and what it shares with the user browsing model: a click is examination and attraction."""
+"""The position-based model: a click is examination and attraction."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import jax
-import jax.numpy as jnp
 
 from clax.batch import Batch
-from clax.logprob import LogPair, log_add, log_and
+from clax.logprob import LogPair, log_and
 from clax.models.base import PairModel, Pairs, Sample, draw, log_probability
+from clax.models.evidence import ProbPairs, examination_evidence
 from clax.parameters import Parameter, Params
 
-__all__ = ["PBM", "examination_evidence"]
+__all__ = ["PBM"]
 
 
 @dataclass(frozen=True)
@@ -50,17 +50,6 @@ class PBM(PairModel):
         """Log alpha."""
         return log_probability(self.attraction, params["attraction"], batch)
 
-    def evidence(self, pairs: Pairs, batch: Batch) -> jax.Array:
+    def evidence(self, pairs: ProbPairs, batch: Batch) -> jax.Array:
         """Over examination and attraction, both drawn at every rank."""
-        return examination_evidence(pairs, batch)
-
-
-def examination_evidence(pairs: Pairs, batch: Batch) -> jax.Array:
-    """The log of a sum over (attraction, examination) at every rank, summed by session; [B].
-
-    A click needs both; no click leaves the three other outcomes.
-    """
-    a, e = pairs["attraction"], pairs["examination"]
-    none = log_add(a.no + log_add(e.yes, e.no), a.yes + e.no)
-    terms = jnp.where(batch.mask, jnp.where(batch.clicks, a.yes + e.yes, none), 0.0)
-    return (terms if batch.weights is None else terms * batch.weights).sum(1)
+        return examination_evidence(pairs["attraction"], pairs["examination"], batch)

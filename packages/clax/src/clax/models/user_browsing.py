@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from clax.batch import Batch
 from clax.logprob import FLOOR, LogPair, log_and, log_bernoulli
 from clax.models.base import ClickModel, Pairs, Sample, draw, log_probability
-from clax.models.position_based import examination_evidence
+from clax.models.evidence import ProbPairs, examination_evidence
 from clax.parameters import BrowsingTable, Parameter, Params
 
 __all__ = ["UBM"]
@@ -93,6 +93,6 @@ class UBM(ClickModel):
         """Log alpha."""
         return log_probability(self.attraction, params["attraction"], batch)
 
-    def evidence(self, pairs: Pairs, batch: Batch) -> jax.Array:
+    def evidence(self, pairs: ProbPairs, batch: Batch) -> jax.Array:
         """Over examination and attraction, both drawn at every rank."""
-        return examination_evidence(pairs, batch)
+        return examination_evidence(pairs["attraction"], pairs["examination"], batch)

@@ -11,7 +11,7 @@ from ir_shared.console import UserError
 
 from clax.batch import Batch
 
-__all__ = ["Parameter", "Params", "check_features", "check_parameter", "check_range", "parameter_penalty"]
+__all__ = ["Parameter", "Params", "baseline", "check_features", "check_parameter", "check_range", "parameter_penalty"]
 
 Params: TypeAlias = Any
 """A pytree of arrays: nested dictionaries with the parameters' names as keys."""
@@ -32,6 +32,11 @@ class Parameter(Protocol):
     def logits(self, params: Params, batch: Batch) -> jax.Array:
         """One logit for each rank, [B, P]."""
         ...
+
+
+def baseline(*shape: int) -> jax.Array:
+    """Logits where all probabilities start: 1, a probability of 0.731."""
+    return jnp.ones(shape)  # not jnp.full: its weak type would change in the first step and compile that anew
 
 
 def parameter_penalty(parameter: Parameter, params: Params) -> jax.Array:

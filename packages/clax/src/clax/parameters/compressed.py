@@ -9,13 +9,12 @@ import jax
 import jax.numpy as jnp
 
 from clax.batch import Batch
-from clax.parameters.base import Params, check_range
+from clax.parameters.base import Params, baseline, check_range
 from clax.parameters.priors import L2, Prior
 from clax.parameters.table import Tabular
 
 __all__ = ["HashedTable", "QRTable"]
 
-_BASELINE = 1.0
 _NOISE = 1e-5**0.5
 
 
@@ -51,7 +50,7 @@ class HashedTable(Tabular):
 
     def init(self, key: jax.Array) -> Params:
         """Baseline 1, deviations from N(0, 1e-5)."""
-        return {"baseline": jnp.full((), _BASELINE), "rows": _NOISE * jax.random.normal(key, (self.rows,))}
+        return {"baseline": baseline(), "rows": _NOISE * jax.random.normal(key, (self.rows,))}
 
     def logits(self, params: Params, batch: Batch) -> jax.Array:
         """Baseline plus the (signed) deviation of the pair's row, [B, P]."""
@@ -104,9 +103,9 @@ class QRTable:
 
     def init(self, key: jax.Array) -> Params:
         """Baseline 1, quotients from N(0, 1e-5), remainders at 1 (product) or 0 (sum)."""
-        remainder = jnp.full(self.ratio, 1.0 if self.combine == "product" else 0.0)
+        remainder = (jnp.ones if self.combine == "product" else jnp.zeros)(self.ratio)
         quotient = _NOISE * jax.random.normal(key, (self.quotients,))
-        return {"baseline": jnp.full((), _BASELINE), "quotient": quotient, "remainder": remainder}
+        return {"baseline": baseline(), "quotient": quotient, "remainder": remainder}
 
     def logits(self, params: Params, batch: Batch) -> jax.Array:
         """Baseline plus the combined entries, [B, P]."""

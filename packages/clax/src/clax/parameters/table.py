@@ -13,7 +13,7 @@ from ir_shared.console import UserError
 
 from clax.batch import Batch, last_click_positions
 from clax.logprob import log_bernoulli
-from clax.parameters.base import Params, check_features, check_range
+from clax.parameters.base import Params, baseline, check_features, check_range
 from clax.parameters.priors import L2, Prior
 
 __all__ = [
@@ -28,8 +28,6 @@ __all__ = [
 ]
 
 _INT32_ROWS = 2**31 - 1
-_BASELINE = 1.0
-"""Where probabilities start: sigmoid(1) = 0.731."""
 _NOISE = 1e-5**0.5
 
 
@@ -54,7 +52,7 @@ class Tabular(ABC):
 
     def init(self, key: jax.Array) -> Params:  # noqa: ARG002 - the protocol's signature
         """All rows at the baseline."""
-        return {"rows": jnp.full(self.rows, _BASELINE)}
+        return {"rows": baseline(self.rows)}
 
     def logits(self, params: Params, batch: Batch) -> jax.Array:
         """The rows' logits, [B, P]."""
@@ -142,7 +140,7 @@ class Table(Tabular):
 
     def init(self, key: jax.Array) -> Params:
         """Baseline 1, deviations from N(0, 1e-5)."""
-        return {"baseline": jnp.full((), _BASELINE), "pair_rows": _NOISE * jax.random.normal(key, (self.rows,))}
+        return {"baseline": baseline(), "pair_rows": _NOISE * jax.random.normal(key, (self.rows,))}
 
     def logits(self, params: Params, batch: Batch) -> jax.Array:
         """Baseline plus the pair's deviation, [B, P]; the whole table is never copied."""
