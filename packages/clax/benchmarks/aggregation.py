@@ -2,9 +2,9 @@
 
     python benchmarks/aggregation.py [--sessions 1000000] [--queries 1000] [--out aggregation.json]
 
-"Epoch" is one pass of training over the log in batches of 4096 sessions, and over its cells in batches of as many ranks;
-"EM" one iteration over the same. Both after compiling. The likelihoods of one set of weights on the log and on its cells
-must agree.
+"Epoch" is one pass of training over the log in batches of 4096 sessions, and over its cells in batches of as many
+ranks; "EM" one iteration over the same. Both after compiling. The likelihoods of one set of weights on the log and on
+its cells must agree.
 """
 
 from __future__ import annotations

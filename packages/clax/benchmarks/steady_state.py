@@ -1,7 +1,7 @@
 """Training speed: first call, steady state and distance to memory bandwidth, for every model.
 
     python benchmarks/steady_state.py [--models pbm,ubm,...] [--positions 10,22] [--batch 4096] [--pairs 100000]
-                                      [--out steady_state.json] [--json]
+                                      [--sparse] [--out steady_state.json] [--json]
 
 A step is one AdamW update of all weights from one batch of uniformly random pairs; batches are arguments of the
 compiled step, so nothing about them is known to the compiler. "First call" includes tracing, compiling and running. The
@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from clax.batch import Batch, make_batch
 from clax.models import MODEL_NAMES, ClickModel, build_model
-from clax.steps import adamw, dense_step, validation_terms
+from clax.steps import adamw, dense_step, sparse_step, validation_terms
 from ir_shared.console import print_json, print_table
 from ir_shared.run_dir import hardware, versions, write_json
 
@@ -33,7 +33,7 @@ def main() -> None:
     """Measures and prints."""
     options = _options()
     rows = [
-        measure(name, positions, options.batch, options.pairs)
+        measure(name, positions, options.batch, options.pairs, sparse=options.sparse)
         for positions in options.positions
         for name in options.models
     ]
@@ -58,14 +58,15 @@ def main() -> None:
     print_json({"bandwidth_gb_s": report["bandwidth_gb_s"], "written": options.out})
 
 
-def measure(name: str, positions: int, batch_size: int, pairs: int) -> dict[str, Any]:
+def measure(name: str, positions: int, batch_size: int, pairs: int, *, sparse: bool = False) -> dict[str, Any]:
     """One model at one list length; times in seconds, one per block of steps."""
     model = build_model(name, pairs, positions)
     data = random_batches(positions, batch_size, pairs)
     optimizer = adamw(3e-3, 1e-4)
     params = model.init(jax.random.key(0))
     state = optimizer.init(params)
-    step, scale = dense_step(model, optimizer, "document"), jnp.zeros(())
+    make = sparse_step if sparse else dense_step
+    step, scale = make(model, optimizer, "document"), jnp.zeros(())
     start = time.perf_counter()
     params, state, _ = jax.block_until_ready(step(params, state, data[0], scale))
     first = time.perf_counter() - start
@@ -99,8 +100,8 @@ def random_batches(positions: int, batch_size: int, pairs: int) -> list[Batch]:
 
 def bandwidth() -> float:
     """Gigabytes read and written per second by copying, the best of five."""
-    source = np.zeros(1 << 25)
-    target = np.empty_like(source)
+    source = np.ones(1 << 25)
+    target = np.zeros_like(source)
     times = []
     for _ in range(5):
         start = time.perf_counter()
@@ -136,6 +137,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--positions", type=lambda text: [int(x) for x in text.split(",")], default=[10, 22])
     parser.add_argument("--batch", type=int, default=4096)
     parser.add_argument("--pairs", type=int, default=100_000)
+    parser.add_argument("--sparse", action="store_true", help="update only the rows of the batch")
     parser.add_argument("--out", default="steady_state.json")
     parser.add_argument("--json", action="store_true", help="print the raw rows only")
     return parser.parse_args()

@@ -226,6 +226,9 @@ def test_what_cannot_be_trained_on_is_refused(log):
         train(PBM_MODEL, batches(nothing, SIZE), config=TrainConfig(epochs=1))
     with pytest.raises(UserError, match="no sessions"):
         batches(make_batch(np.empty((0, 3), int)), 4)
+    for odd in (2, np.nan):
+        with pytest.raises(UserError, match="must be 0 or 1"):
+            make_batch([[1, 2]], clicks=[[0, odd]])
     with pytest.raises(UserError, match="lr 0"):
         TrainConfig(lr=0)
 

@@ -60,12 +60,18 @@ def make_batch(pair_ids: Any, *, clicks: Any = None, positions: Any = None, mask
         positions: [B, P]; 1..P by default.
         mask: [B, P]; by default every rank with a pair is valid.
         others: further fields of :class:`Batch`.
+
+    Raises:
+        UserError: a click is neither 0 nor 1.
     """
     pair_ids = np.asarray(pair_ids)
     mask = pair_ids > 0 if mask is None else np.asarray(mask, bool)
     if positions is None:
         positions = np.where(mask, np.arange(1, pair_ids.shape[1] + 1), 0)
-    clicks = np.zeros(pair_ids.shape, bool) if clicks is None else clicks
+    clicks = np.zeros(pair_ids.shape, bool) if clicks is None else np.asarray(clicks)
+    odd = clicks[(clicks != 0) & (clicks != 1)]
+    if odd.size:
+        raise UserError(f"clicks must be 0 or 1, but one is {odd[0]}; count a document as clicked or not first")
     batch = Batch(pair_ids, positions, clicks, mask, **others)
     return Batch(*(x if x is None else np.asarray(x, dtype) for x, dtype in zip(batch, _DTYPES, strict=True)))
 

@@ -27,7 +27,7 @@ class TrainConfig:
         min_delta: what counts as an improvement when patience is counted.
         reduction: see :data:`clax.losses.Reduction`.
         seed: of the initial weights.
-        sparse: update only the looked-up rows of pair tables. Faster above some million pairs, slower below; see
+        sparse: update only the looked-up rows of pair tables. Faster above about 3 million pairs, slower below; see
             :func:`clax.steps.sparse_step` for what differs.
     """
 

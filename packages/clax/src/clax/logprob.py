@@ -49,8 +49,8 @@ class LogPair(NamedTuple):
 class ProbPair(NamedTuple):
     """A probability and its complement themselves, with the operations of :class:`LogPair`.
 
-    EM computes with these in float64: it varies the two entries separately, and logarithms at every rank would be most of
-    its time.
+    EM computes with these in float64: it varies the two entries separately, and logarithms at every rank would be most
+    of its time.
 
     Attributes:
         yes: p.

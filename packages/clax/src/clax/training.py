@@ -72,11 +72,8 @@ def train(
     run = _Run(model, config, place())
     current = run.start(params) if state is None else run.resume(state)
     scale = _prior_scale(model, current.params, data, config)
-    stopped: Literal["epochs", "patience", "not finite"] = "epochs"
-    while len(current.history) < config.epochs:
-        if current.waited > config.patience:
-            stopped = "patience"
-            break
+    stopped: Literal["epochs", "patience", "not finite"]
+    while len(current.history) < config.epochs and current.waited <= config.patience:
         epoch = len(current.history) + 1
         try:
             current = run.epoch(current, epoch, data, valid, scale, on_step)

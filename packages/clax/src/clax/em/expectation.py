@@ -2,9 +2,9 @@ r"""Expectation-maximisation for every model of tables, by one rule.
 
 A model's likelihood is a sum over latent outcomes of products of probabilities, p or 1 - p, of its parameters. Take p
 and 1 - p as variables of their own; then the derivative of the log-likelihood by ``log p`` is the expected number of
-times that the event happened, and by ``log (1 - p)`` that it did not (Baum and Welch's counts, from differentiating the
-logarithm of a sum of products). So the E-step is one reverse pass through ``model.evidence``, followed by a sum per row,
-and the M-step is a share. All in float64.
+times that the event happened, and by ``log (1 - p)`` that it did not (Baum and Welch's counts, from differentiating
+the logarithm of a sum of products). So the E-step is one reverse pass through ``model.evidence``, followed by a sum per
+row, and the M-step is a share. All in float64.
 """
 
 from __future__ import annotations
