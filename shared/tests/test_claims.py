@@ -34,7 +34,7 @@ def test_an_exact_value_is_never_inconclusive(value, criterion):
     assert criterion.decide(value) is (YES if criterion.holds(value) else NO)
 
 
-@pytest.mark.parametrize("interval", [(math.nan, 1.0), (2.0, 1.0)])
+@pytest.mark.parametrize("interval", [(math.nan, 1.0), (2.0, 1.0), (0.0, math.inf)])
 def test_an_interval_that_is_none_is_refused(interval):
     with pytest.raises(ValueError, match="cannot decide"):
         Criterion.at_least(0).decide(1.0, interval)

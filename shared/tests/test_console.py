@@ -71,6 +71,14 @@ def test_results_are_plain_text_off_a_terminal():
     assert (_run("track").stdout, _run("track").stderr) == ("6\n", "")
 
 
+def test_output_that_finds_no_room_is_the_users_to_mend():
+    for how in ("table", "json"):
+        command = f"{sys.executable} -c 'import sys; exec(sys.stdin.read())' {how} > /dev/full"
+        done = subprocess.run(["bash", "-c", command], input=PROGRAM, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+        assert "No space left on device" in done.stderr
+
+
 def test_a_reader_that_goes_away_is_no_error():
     command = f"{sys.executable} -c 'import sys; exec(sys.stdin.read())'"
     program = PROGRAM.replace('print(sum(track(range(4), "adding")))', "[print(i) for i in range(100000)]")
@@ -81,4 +89,4 @@ def test_a_reader_that_goes_away_is_no_error():
         text=True,
         check=False,
     )
-    assert (done.stdout, done.stderr) == ("0\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")

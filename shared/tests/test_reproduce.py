@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 
 import pytest
 
@@ -127,12 +128,13 @@ def test_fail_on_a_verdict_gives_exit_code_4(reproduce):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "nothing"], "no installed package nothing has claims"),
+        (["run", "nothing"], "no installed package 'nothing' has claims"),
         (["run", "demo/nothing"], "demo has no claim nothing; it has: seeded, low"),
         (["run", "demo/low", "--data", "absent"], "no such folder"),
         (["run", "demo/low", "--jobs", "0"], "at least one"),
         (["run", "demo/low", "--scale", "huge"], "huge"),
-        (["run", "demo/low", "--out", "site/demo_claims/__init__.py"], "is a file; give a folder"),
+        (["run", "demo/low", "--out", "site/demo_claims/__init__.py"], "is a file); give another folder"),
+        (["list", "--data", "absent"], "--data absent: no such folder"),
     ],
 )
 def test_wrong_arguments_are_named_and_exit_with_2(reproduce, arguments, message):
@@ -140,6 +142,50 @@ def test_wrong_arguments_are_named_and_exit_with_2(reproduce, arguments, message
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_data_folder_from_the_environment_that_is_not_there_is_named_as_such(environment, tmp_path):
+    command = [sys.executable, "-m", "ir_shared.reproduce.cli", "run", "demo/low"]
+    wrong = {**environment, "IR_DATA": "absent"}
+    done = subprocess.run(command, env=wrong, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.startswith("error: IR_DATA absent: no such folder")) == (2, True)
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_measuring(reproduce, demo):
+    done = reproduce("run", "demo/seeded", "--out", "/proc/absent")
+    assert (done.returncode, "/proc/absent: cannot be written to" in done.stderr) == (2, True)
+    assert not (demo / "demo_claims" / "calls.log").exists()
+
+
+@pytest.mark.parametrize("spoil", ["result", "figure"])
+def test_a_damaged_earlier_result_is_measured_again(reproduce, tmp_path, spoil):
+    reproduce("run", "demo/seeded")
+    folder = tmp_path / "report" / "claims" / "demo" / "seeded" / "quick"
+    if spoil == "result":
+        (folder / "result.json").write_text("{")
+    else:
+        (folder / "plot.svg").unlink()
+    # The log of calls lies among the sources, so only the second run's key is that of the first.
+    done = reproduce("run", "demo/seeded")
+    assert (done.returncode, "unchanged" in done.stderr) == (0, False), done.stderr
+    assert (folder / "plot.svg").exists()
+
+
+def test_a_value_without_end_decides_nothing(reproduce, tmp_path):
+    assert reproduce("run", "demo/endless").returncode == 1
+    assert "cannot decide" in _report(tmp_path)["endless"]["note"]
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_a_terminal_shows_a_live_table_and_whole_names(on_a_terminal, columns):
+    code, screen = on_a_terminal(columns, "run", "demo/seeded", "demo/a-name-that-takes-most-of-a-narrow-window")
+    assert code == 0, screen
+    assert "━━━" in screen
+    assert "0 of 2 claims" in screen
+    assert "[kg]" in screen  # a unit, no markup
+    shown = "".join(screen.split())
+    assert "a-name-that-takes-most" in shown
+    assert "…" not in screen.rpartition("┏")[2]
 
 
 def test_list_shows_claims_and_needs(reproduce):
@@ -158,8 +204,19 @@ def test_a_package_that_cannot_be_loaded_is_reported_and_the_others_run(reproduc
     broken.mkdir()
     (broken / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 0.1\n")
     (broken / "entry_points.txt").write_text("[ir_shared.claims]\nbroken = demo_claims.absent:CLAIMS\n")
+    assert reproduce("run", "broken/claim").returncode == 1
     done = reproduce("run", "demo/seeded", "broken")
     assert done.returncode == 1
     report = json.loads((tmp_path / "report" / "report.json").read_text())
     assert [(entry["package"], entry["verdict"]) for entry in report] == [("demo", "reproduced"), ("broken", "error")]
     assert "demo_claims.absent" in report[1]["note"]
+
+
+@pytest.mark.skipif(find_spec("torch") is None, reason="needs torch: uv sync --all-extras")
+def test_the_first_seed_reaches_a_library_that_the_claim_itself_loads(reproduce, tmp_path):
+    drawn = []
+    for _ in range(2):
+        reproduce("run", "demo/draw", "--force")
+        drawn.append(_report(tmp_path)["draw"]["values"])
+    assert drawn[0] == drawn[1]
+    assert len(set(drawn[0])) == 3

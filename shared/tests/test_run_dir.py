@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import stat
+import subprocess
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +48,18 @@ def test_written_files_are_as_readable_as_others(tmp_path):
     (tmp_path / "other").touch()
     atomic_write(tmp_path / "f", b"x")
     assert stat.S_IMODE((tmp_path / "f").stat().st_mode) == stat.S_IMODE((tmp_path / "other").stat().st_mode)
+
+
+def test_what_is_no_ordinary_file_is_written_to_and_stays(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reader = subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE)
+    atomic_write(tmp_path / "pipe", "through")
+    assert reader.communicate(timeout=10)[0] == b"through"
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    (tmp_path / "link").symlink_to("real")
+    atomic_write(tmp_path / "link", "kept")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text() == "kept"
 
 
 def test_an_unwritable_place_is_the_users_to_mend(tmp_path):

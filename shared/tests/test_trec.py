@@ -94,7 +94,8 @@ def test_a_bad_run_line_is_named(tmp_path, line, problem):
     ("line", "problem"),
     [
         ("q1 0 d2", "expected 4 columns"),
-        ("q1 0 d2 1.0", "must be an integer, found '1.0'"),
+        ("q1 0 d2 1.0", "must be an integer of at most nine digits, found '1.0'"),
+        ("q1 0 d2 99999999999999999999", "at most nine digits"),
         ("q1 0 d2 high", "must be an integer"),
         ("q1 0 d1 2", "given grade 1 before"),
     ],
@@ -153,10 +154,12 @@ def test_ranks_that_contradict_scores_are_counted_once(tmp_path, ranks, scores, 
 
 
 def test_other_topics_are_dropped_but_their_lines_checked(tmp_path):
-    path = _file(tmp_path, "q1 Q0 d 1 1 t\nq2 Q0 d 1 broken t\n")
+    path = _file(tmp_path, "q1 Q0 d 1 1 t\nq2 Q0 d 1 1 t\nq2 Q0 e 1 broken t\n")
     assert read_run(path, topics=["q1"]) == {"q1": {"d": 1.0}}
     with pytest.raises(TrecFormatError, match="6 columns"):
         read_run(_file(tmp_path, "q1 Q0 d 1 1 t\nq2 Q0 d\n"), topics=["q1"])
+    with pytest.raises(TrecFormatError, match=r":1: the score must be .* 'score'"):
+        read_run(_file(tmp_path, "qid Q0 docid rank score tag\nq1 Q0 d 1 1 t\n"), topics=["q1"])
     with pytest.warns(DataWarning, match="none of the 1 wanted topics"):
         assert read_run(_file(tmp_path, "q1 Q0 d 1 1 t\n"), topics=["q3"]) == {}
 
@@ -166,6 +169,10 @@ def test_missing_empty_truncated_and_binary_files_are_told_apart(tmp_path):
         read_run(tmp_path / "absent")
     with pytest.raises(UserError, match="holds no run"):
         read_run(_file(tmp_path, "\n"))
+    with pytest.raises(UserError, match="holds no run"):
+        read_run(_file(tmp_path, ""), topics=["q"])
+    with pytest.raises(UserError, match="is a folder"):
+        read_run(tmp_path)
     whole = gzip.compress(b"q Q0 d 1 1 t\n" * 100)
     (tmp_path / "cut.gz").write_bytes(whole[:-10])
     with pytest.raises(UserError, match="is the file complete"):

@@ -5,7 +5,9 @@ Progress and notices go to stderr, results to stdout. Off a terminal, progress i
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 import traceback
 import warnings
@@ -32,6 +34,9 @@ __all__ = [
 
 T = TypeVar("T")
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NARROWEST_TEXT = 12
+"""Columns of text are folded down to so many letters to fit a window."""
 _INTERRUPTED_TYPER = 130
 """What typer makes of Ctrl-C; none of our commands ends with it otherwise."""
 
@@ -98,16 +103,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         left: how many leading columns are text (left-aligned); the others are right-aligned.
     """
     cells = [[_cell(value) for value in row] for row in rows]
-    if sys.stdout.isatty():
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(title=title, title_justify="left", header_style="bold")
-        for i, column in enumerate(columns):
-            table.add_column(column, justify="left" if i < left else "right")
-        for row in cells:
-            table.add_row(*(Text(cell) for cell in row))
-        console().print(table)
+    if sys.stdout.isatty() and _print_rich(title, columns, cells, left):
         return
     widths = [max(len(column), *(len(row[i]) for row in cells), 0) for i, column in enumerate(columns)]
     lines = [title] if title else []
@@ -117,6 +113,33 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         )
         lines.append("  ".join(padded).rstrip())
     print("\n".join(lines))  # noqa: T201
+
+
+def _print_rich(title: str, columns: Sequence[str], cells: Sequence[Sequence[str]], left: int) -> bool:
+    """Prints a table that fits the window, text folded where it must be; False where the numbers alone are too wide."""
+    from rich.table import Table
+    from rich.text import Text
+
+    terminal = console()
+    # Text() throughout: a name in square brackets is no markup.
+    table = Table(title=Text(title) if title else None, title_justify="left", header_style="bold")
+    needed = 1
+    for i, column in enumerate(columns):
+        widest = max((len(row[i]) for row in cells), default=0)
+        if i < left:
+            table.add_column(Text(column), overflow="fold")
+            needed += 3 + min(_NARROWEST_TEXT, max(widest, len(column)))
+        else:
+            # A long head goes over several lines; a number is never broken.
+            head = column if len(column) <= widest else column.replace(" ", "\n")
+            table.add_column(Text(head), justify="right", no_wrap=True)
+            needed += 3 + max(widest, *map(len, head.split("\n")))
+    for row in cells:
+        table.add_row(*map(Text, row))
+    if needed > terminal.width:
+        return False
+    terminal.print(table)
+    return True
 
 
 def _cell(value: object) -> str:
@@ -145,8 +168,10 @@ def run_app(app: typer.Typer | Callable[..., Any], argv: Sequence[str] | None = 
     """
     warnings.showwarning = _show_warning
     warnings.simplefilter("always", DataWarning)
+    stdout = sys.stdout
     try:
         code = app(args=list(argv) if argv is not None else None, standalone_mode=False)
+        sys.stdout.flush()  # here, where an error can still be told
         if code == _INTERRUPTED_TYPER:
             raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else Exit.DONE)
@@ -157,9 +182,11 @@ def run_app(app: typer.Typer | Callable[..., Any], argv: Sequence[str] | None = 
     except (KeyboardInterrupt, EOFError):
         _fail("interrupted", Exit.PARTIAL)
     except BrokenPipeError:
-        # The reader of our output (`head`, say) has gone. Closing stderr too keeps the interpreter from complaining.
-        sys.stderr.close()
-        sys.exit(Exit.DONE)
+        _end_without_reader()
+    except SystemExit:
+        if sys.stdout is not stdout:  # typer's way with a broken pipe: it puts another stdout there and exits with 1
+            _end_without_reader()
+        raise
     except Exception as error:
         _exit_for(error)
 
@@ -170,6 +197,8 @@ def _exit_for(error: Exception) -> NoReturn:
     code = getattr(error, "exit_code", None)
     if type(error).__name__ == "Abort":
         _fail("interrupted", Exit.PARTIAL)
+    if isinstance(error, OSError) and error.errno in _FULL:
+        _fail(f"error: the output cannot be written ({error.strerror}); make room or choose another place", Exit.INPUT)
     if callable(show) and isinstance(code, int):
         show()
         sys.exit(Exit.INPUT)
@@ -177,6 +206,13 @@ def _exit_for(error: Exception) -> NoReturn:
         sys.exit(code)
     traceback.print_exc()
     _fail("this is a bug in the program, not in your input; please report it with the lines above", Exit.BUG)
+
+
+def _end_without_reader() -> NoReturn:
+    """The reader of our output (``head``, say) has gone: no error, and nothing for the interpreter to complain of."""
+    sys.stderr.close()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.exit(Exit.DONE)
 
 
 def _fail(message: str, code: Exit) -> NoReturn:

@@ -90,7 +90,7 @@ def save(fig: Figure, path: str | Path) -> tuple[Path, Path]:
 
 
 def _style() -> Any:
-    from cycler import cycler
+    from matplotlib.rcsetup import cycler
 
     return {
         "figure.facecolor": "white",

@@ -39,12 +39,19 @@ __all__ = [
 def atomic_write(path: str | Path, data: bytes | str) -> None:
     """Writes a file so that a reader, or a crash, sees the old content or the new and nothing between.
 
+    A link stays one, and what it points to is written. What is no ordinary file, such as a pipe or /dev/null, cannot
+    be replaced and is simply written to.
+
     Raises:
         UserError: the folder cannot be written to.
     """
     path = Path(path)
     data = data.encode() if isinstance(data, str) else data
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            path.write_bytes(data)
+            return
+        path = path.resolve() if path.is_symlink() else path
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     except OSError as error:

@@ -41,7 +41,9 @@ Run: TypeAlias = dict[str, dict[str, float]]
 
 T = TypeVar("T")
 _SHOWN = 80
-_INTEGER = re.compile(r"[+-]?[0-9]+")
+_NO_LINE = "\n"
+"""What no line starts with."""
+_INTEGER = re.compile(r"[+-]?[0-9]{1,9}")
 
 
 class TrecFormatError(UserError):
@@ -117,20 +119,19 @@ def read_qrels(path: str | Path) -> Qrels:
             )
         qid, _, docid, text = fields
         if not _INTEGER.fullmatch(text):
-            raise TrecFormatError(path, number, line, f"the grade must be an integer, found {text!r}")
+            problem = f"the grade must be an integer of at most nine digits, found {text!r}"
+            raise TrecFormatError(path, number, line, problem)
         grade = int(text)
         grades = qrels.setdefault(qid, {})
         before = grades.get(docid)
         if before is not None and before != grade:
-            raise TrecFormatError(
-                path, number, line, f"{qid} {docid} was given grade {before} before; keep one of the two"
-            )
+            problem = f"{qid} {docid} was given grade {before} before; keep one of the two"
+            raise TrecFormatError(path, number, line, problem)
         repeated += before is not None
         grades[docid] = grade
     if repeated:
-        warnings.warn(
-            f"{path}: {repeated} repeated line(s) with equal grades, each kept once", DataWarning, stacklevel=2
-        )
+        message = f"{path}: {repeated} repeated line(s) with equal grades, each kept once"
+        warnings.warn(message, DataWarning, stacklevel=2)
     return _not_empty(path, qrels, "qrels")
 
 
@@ -146,7 +147,8 @@ def read_run(
 
     Args:
         path: the run file.
-        topics: topics to keep; the lines of others are checked for their number of columns and dropped. None keeps all.
+        topics: topics to keep; of others the first line is checked, the next ones are only counted for their columns,
+            and all are dropped. None keeps all.
         on_duplicate: what to do with a docid retrieved twice for a topic.
 
     Raises:
@@ -157,7 +159,11 @@ def read_run(
     wanted = None if topics is None else frozenset(topics)
     run: Run = {}
     ranks: dict[str, list[str]] = {}
+    unwanted = _NO_LINE  # what a line of the topic last dropped starts with
     for number, line in enumerate(_lines(path), start=1):
+        # Nearly all lines of a large run may belong to topics without judgements; counting costs a third of splitting.
+        if line.startswith(unwanted) and line.count(" ") == 5:
+            continue
         fields = line.split()
         if len(fields) != 6:
             if not fields:
@@ -166,6 +172,8 @@ def read_run(
             raise TrecFormatError(path, number, line, found)
         qid = fields[0]
         if wanted is not None and qid not in wanted:
+            unwanted = f"{qid} "
+            _score(path, number, line, fields[4])  # or a header would pass for a topic
             continue
         scores = run.get(qid)
         if scores is None:
@@ -182,8 +190,9 @@ def read_run(
             ranks[qid].append(fields[3])
         scores[docid] = score
     _check_ranks(path, run, ranks)
-    if not run and wanted is not None:
-        warnings.warn(f"{path}: none of the {len(wanted)} wanted topics is in this run", DataWarning, stacklevel=2)
+    if not run and unwanted != _NO_LINE:
+        message = f"{path}: none of the {len(topics or ())} wanted topics is in this run"
+        warnings.warn(message, DataWarning, stacklevel=2)
         return run
     return _not_empty(path, run, "run")
 
@@ -263,6 +272,8 @@ def _trec_order(scores: Mapping[str, float]) -> list[str]:
 def _lines(path: Path) -> list[str]:
     if not path.exists():
         raise UserError(f"{path}: no such file")
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; give a file")
     try:
         data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:

@@ -72,10 +72,10 @@ class Criterion:
         interval that straddles a bound is inconclusive.
 
         Raises:
-            ValueError: the value or the interval is not a number, or the interval is reversed.
+            ValueError: the value or the interval is not finite, or the interval is reversed.
         """
         low, high = (value, value) if interval is None else interval
-        if math.isnan(value) or math.isnan(low) or math.isnan(high) or low > high:
+        if not (math.isfinite(value) and math.isfinite(low) and math.isfinite(high)) or low > high:
             raise ValueError(f"cannot decide on value {value} with interval {interval}")
         if self.holds(low) and self.holds(high):
             return Verdict.REPRODUCED

@@ -8,8 +8,7 @@
 """
 
 from ir_shared.reproduce.plan import Task, plan
-from ir_shared.reproduce.pool import Interrupted
 from ir_shared.reproduce.results import Result
 from ir_shared.reproduce.session import Session, run
 
-__all__ = ["Interrupted", "Result", "Session", "Task", "plan", "run"]
+__all__ = ["Result", "Session", "Task", "plan", "run"]

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ir_shared.claims import Claim, Scale, Verdict, discover
-from ir_shared.console import Exit, UserError, notice, print_json, print_table, run_app
+from ir_shared.console import Exit, notice, print_json, print_table, run_app
 from ir_shared.reproduce.results import Result
 
 __all__ = ["app", "main"]
@@ -33,6 +33,9 @@ def list_claims(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Lists the claims of the installed packages."""
+    from ir_shared.reproduce.session import data_folder
+
+    data = data_folder(data)
     packages = discover()
     if as_json:
         print_json([_claim_document(package.package, claim, data) for package in packages for claim in package.claims])
@@ -111,8 +114,6 @@ def run_claims(
     from ir_shared.reproduce.live import view_for
     from ir_shared.reproduce.session import run
 
-    if out.exists() and not out.is_dir():
-        raise UserError(f"--out {out}: is a file; give a folder")
     session = run(
         package or (),
         scale=scale,

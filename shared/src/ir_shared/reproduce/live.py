@@ -94,9 +94,8 @@ class LiveTable(Silent):
         self._bars = {task.label: ProgressBar(total=1.0, completed=0.0, width=18) for task in tasks}
         self._since: dict[str, float] = {}
         self._results: dict[str, tuple[Result, bool]] = {}
-        self._live = Live(
-            console=console(stderr=True), get_renderable=self._table, refresh_per_second=4, transient=True
-        )
+        self._console = console(stderr=True)
+        self._live = Live(console=self._console, get_renderable=self._table, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -135,7 +134,7 @@ class LiveTable(Silent):
 
     def _window(self) -> list[Task]:
         """The rows that fit the screen: what runs now and what was finished last come before what waits."""
-        room = max(3, self._live.console.height - 4)
+        room = max(3, self._console.height - 4)
         if len(self._tasks) <= room:
             return self._tasks
         running = [task for task in self._tasks if task.label in self._since and task.label not in self._results]
@@ -144,9 +143,13 @@ class LiveTable(Silent):
         return [task for task in self._tasks if task.label in shown]
 
     def _cells(self, task: Task) -> tuple[ProgressBar | str, str, str]:
+        from rich.markup import escape
+
+        from ir_shared.report.text import number
+
         if task.label in self._results:
             result, cached = self._results[task.label]
-            measured = "" if result.measured is None else f"{result.measured:.4g} {result.unit}".strip()
+            measured = "" if result.measured is None else escape(f"{number(result.measured)} {result.unit}".strip())
             seconds = "unchanged" if cached else f"{result.seconds:.1f}"
             return f"[{COLOURS[result.verdict]}]{result.verdict}[/]", measured, seconds
         since = self._since.get(task.label)

@@ -90,7 +90,10 @@ def select(packages: Sequence[PackageClaims], wanted: Sequence[str]) -> list[tup
         package_name, _, claim_name = name.partition("/")
         package = known.get(package_name)
         if package is None:
-            raise UserError(f"no installed package {package_name} has claims; there are: {', '.join(known) or 'none'}")
+            found = ", ".join(known) or "none"
+            raise UserError(f"no installed package {package_name!r} has claims; there are: {found}")
+        if package.error:
+            continue  # reported as such; which claims it would have is not known
         claims = [claim for claim in package.claims if claim_name in ("", claim.name)]
         if claim_name and not claims:
             names = ", ".join(claim.name for claim in package.claims)

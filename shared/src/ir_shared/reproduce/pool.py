@@ -18,7 +18,7 @@ from ir_shared.claims import Scale, Verdict
 from ir_shared.reproduce.plan import Task
 from ir_shared.reproduce.results import Result
 
-__all__ = ["Event", "Interrupted", "measure_all"]
+__all__ = ["Event", "measure_all"]
 
 _LOG_LINES = 20
 _THREAD_VARIABLES = (
@@ -28,10 +28,6 @@ _THREAD_VARIABLES = (
     "NUMEXPR_NUM_THREADS",
     "POLARS_MAX_THREADS",
 )
-
-
-class Interrupted(Exception):  # noqa: N818 - the user's wish, not a mistake
-    """The run was stopped by Ctrl-C or SIGTERM; what was finished is saved."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ir_shared.claims import Claim, Scale, Verdict
+from ir_shared.console import UserError
 from ir_shared.run_dir import read_json, to_jsonable, write_json
 
 __all__ = ["DECIDED", "FILE_NAME", "Result", "load", "save"]
@@ -117,15 +118,18 @@ def save(folder: Path, key: str, result: Result) -> None:
 
 
 def load(folder: Path, key: str) -> Result | None:
-    """The result of an earlier run with the same key, or None."""
+    """The result of an earlier run with the same key, or None where there is none or a part of it is gone."""
     file = folder / FILE_NAME
     if not file.exists():
         return None
-    document = read_json(file)
     try:
-        return Result.from_json(document["result"]) if document["key"] == key else None
-    except (KeyError, TypeError, ValueError):
-        return None  # written by another version of this package
+        document = read_json(file)
+        result = Result.from_json(document["result"]) if document["key"] == key else None
+    except (UserError, KeyError, TypeError, ValueError):
+        return None  # damaged, or written by another version of this package
+    if result and all((folder / Path(figure["path"]).name).exists() for figure in result.figures):
+        return result
+    return None
 
 
 def _finite(bound: float) -> float | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import FrameType
 
 from ir_shared.claims import PackageClaims, Scale, Verdict, discover
@@ -17,7 +18,7 @@ from ir_shared.reproduce.plan import Task, plan
 from ir_shared.reproduce.pool import measure_all
 from ir_shared.reproduce.results import DECIDED, Result, load, save
 
-__all__ = ["Session", "run"]
+__all__ = ["Session", "data_folder", "run"]
 
 
 @dataclass
@@ -109,10 +110,12 @@ def run(
         view_for: makes the view that shows the progress of the tasks.
 
     Raises:
-        UserError: an unknown package or claim, too few seeds, or a data folder that is not there.
+        UserError: an unknown package or claim, too few seeds, a data folder that is not there, or an ``out`` that
+            cannot be written to.
     """
     if jobs < 1:
         raise UserError(f"--jobs {jobs}: give at least one")
+    _make_folder(Path(out))  # before hours of measuring, not after
     packages = discover()
     broken = [package for package in packages if package.error and _asked(package.package, wanted)]
     tasks = plan(
@@ -122,7 +125,7 @@ def run(
         seeds=seeds,
         controls=controls,
         out=Path(out),
-        data_dir=_data_dir(data_dir),
+        data_dir=data_folder(data_dir),
     )
     session = Session(tasks, scale, broken)
     session.measure(jobs=jobs, force=force, view=view_for(tasks) if view_for else None)
@@ -133,15 +136,30 @@ def _asked(package: str, wanted: Sequence[str]) -> bool:
     return not wanted or any(name.partition("/")[0] == package for name in wanted)
 
 
-def _data_dir(given: str | Path | None) -> Path | None:
+def data_folder(given: str | Path | None) -> Path | None:
+    """The folder of the data sets: the one given, or ``$IR_DATA``, or None.
+
+    Raises:
+        UserError: there is no such folder.
+    """
     text = given or os.environ.get("IR_DATA")
     if not text:
         return None
     folder = Path(text).resolve()
     if not folder.is_dir():
-        source = "--data" if given else "IR_DATA"
+        source = "IR_DATA" if str(text) == os.environ.get("IR_DATA") else "--data"
         raise UserError(f"{source} {text}: no such folder; it should hold one folder for each data set")
     return folder
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        reason = "is a file" if out.is_file() else error.strerror or str(error)
+        raise UserError(f"--out {out}: cannot be written to ({reason}); give another folder") from error
 
 
 def _broken(package: PackageClaims, scale: Scale) -> Result:

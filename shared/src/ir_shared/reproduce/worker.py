@@ -13,12 +13,14 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TextIO
 
 from ir_shared.claims import Claim, Context, Measure, Measurement, NeedsData, PackageClaims, Scale, Verdict, discover
 from ir_shared.console import UserError
 from ir_shared.reproduce.results import Result
+from ir_shared.run_dir import versions
 from ir_shared.seeding import seed_everything
 from ir_shared.stats import t_interval
 
@@ -79,6 +81,8 @@ def measure_claim(
         data_dir: folder of the data sets.
         report_progress: called with the share done.
     """
+    if claim.seeds:
+        _load_what_is_seeded(package.package)
     blank = Result.unmeasured(package.package, package.version, claim, scale, Verdict.ERROR, "")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -121,6 +125,12 @@ def measure_claim(
     except Exception:
         result = blank.failed(traceback.format_exc())
     return replace(result, seconds=round(time.perf_counter() - started, 2))
+
+
+def _load_what_is_seeded(package: str) -> None:
+    """Loads torch, if the package asks for it and it is there: only then can the first seed reach it."""
+    if "torch" in versions(package):
+        import_module("torch")
 
 
 def _over_seeds(

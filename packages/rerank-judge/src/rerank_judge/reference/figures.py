@@ -1,0 +1,69 @@
+"""Reading published figures."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+
+from ir_shared.console import UserError
+
+__all__ = ["Figures", "Published", "read_reference"]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """A judge's published kappas, None where there are none.
+
+    Attributes:
+        direct: kappa of its own decisions.
+        threshold: the threshold selected elsewhere.
+        kappa: kappa at that threshold.
+    """
+
+    direct: float | None = None
+    threshold: float | None = None
+    kappa: float | None = None
+
+
+@dataclass(frozen=True)
+class Published:
+    """The published figures of one collection.
+
+    Attributes:
+        selected_on: name of the collection on which the thresholds were selected.
+        judges: figures by judge.
+    """
+
+    selected_on: str = ""
+    judges: Mapping[str, Figures] = field(default_factory=dict)
+
+
+def read_reference(path: str | Path) -> dict[str, Published]:
+    """Reads figures by collection; the path "published" means those of the paper, which come with the package.
+
+    Raises:
+        UserError: the file is missing, no TOML, or holds an unknown key.
+    """
+    file = resources.files("rerank_judge.reference") / "deep_learning.toml" if str(path) == "published" else Path(path)
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"{path}: not TOML ({error})") from error
+    try:
+        return {name: _published(table) for name, table in document.items()}
+    except (AttributeError, TypeError) as error:
+        form = "[collection] selected_on, [collection.judges] name = { direct, threshold, kappa }"
+        raise UserError(f"{path}: not a file of figures ({error}); expected {form}") from error
+
+
+def _published(table: Mapping[str, object]) -> Published:
+    fields = dict(table)
+    judges = fields.pop("judges", {})
+    if not isinstance(judges, dict):
+        raise TypeError("judges must be a table")
+    return Published(judges={name: Figures(**figures) for name, figures in judges.items()}, **fields)  # type: ignore[arg-type]
