@@ -71,6 +71,14 @@ def test_what_is_wrong_is_named(tmp_path, text, message):
         read(tmp_path, text)
 
 
+def test_a_list_is_called_a_list(tmp_path):
+    file = tmp_path / "fit.toml"
+    for text, words in (('[data]\ntrain = "x"', "a list of str"), ("[data]\nsplit = [1.0]", "a list of 3 float")):
+        file.write_text(text)
+        with pytest.raises(UserError, match=words):
+            read_config(file)
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match="no such file"):
         read_config(tmp_path / "none.toml")

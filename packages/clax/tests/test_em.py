@@ -250,3 +250,18 @@ def test_what_em_and_counting_cannot_do_is_said(log):
     nothing = Batch(*(x if x is None else x & False if x.dtype == bool else x for x in log.arrays))
     with pytest.raises(UserError, match="no session"):
         aggregate([nothing], MODELS["pbm"])
+
+
+@pytest.mark.parametrize("estimate", [fit_em, count_estimates])
+@pytest.mark.parametrize("name", ["pbm", "sdbn", "dctr"])
+def test_numbers_beyond_the_tables_are_refused(name, estimate, log):
+    if (name, estimate) == ("pbm", count_estimates):
+        return  # has no such estimate
+    with pytest.raises(UserError, match=rf"{name}: .*: pair id {PAIRS} is outside the table of 1..5"):
+        estimate(build_model(name, 5, N), log)
+
+
+def test_data_that_is_empty_or_can_be_read_only_once_is_refused(log):
+    for data in ([], iter(log)):
+        with pytest.raises(UserError, match="no session with a valid rank"):
+            fit_em(MODELS["dbn"], data, iterations=3)

@@ -81,6 +81,11 @@ def test_propensities_and_saving(fitted, tmp_path):
     np.testing.assert_array_equal(both["relevance"], both["relevance_right"])
 
 
+def test_a_method_that_is_none_is_refused(frame):
+    with pytest.raises(UserError, match="method 'sgd': choose one of gradient, em"):
+        ClickModel("dbn", method="sgd").fit(frame)
+
+
 def test_a_model_that_is_not_fitted_says_so():
     for call in (lambda m: m.relevance(), lambda m: m.propensities(), lambda m: m.evaluate({}), lambda m: m.save("x")):
         with pytest.raises(UserError, match=r"call fit\(frame\) first"):

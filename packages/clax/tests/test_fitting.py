@@ -101,6 +101,30 @@ def test_an_interrupt_before_the_first_checkpoint_is_just_an_interrupt(memory, t
         fit(FitConfig("pbm"), tmp_path, logs=logs(memory), on_step=interrupt)
 
 
+def test_an_interrupted_em_keeps_its_last_iteration(memory, tmp_path):
+    config = FitConfig("pbm", "em", train=TrainSettings(epochs=9, min_delta=0.0))
+
+    def interrupt(line):
+        if line["iteration"] == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(PartialResult, match="holds the model after iteration"):
+        fit(config, tmp_path / "parts", logs=logs(memory), on_epoch=interrupt)
+    short = fit(replace(config, train=replace(config.train, epochs=3)), logs=logs(memory))
+    kept = load_model(tmp_path / "parts").params["attraction"]["pair_rows"]
+    np.testing.assert_array_equal(kept, short.params["attraction"]["pair_rows"])
+
+
+def test_a_place_that_cannot_be_a_folder_is_refused_before_the_work(memory, tmp_path):
+    (tmp_path / "file").write_text("")
+
+    def never(epoch, step):
+        raise AssertionError("the work began")
+
+    with pytest.raises(UserError, match="file/m: is no folder"):
+        fit(FitConfig("pbm"), tmp_path / "file/m", logs=logs(memory), on_step=never)
+
+
 def test_em_keeps_its_objective_per_iteration(memory, tmp_path):
     config = FitConfig("pbm", "em", train=TrainSettings(epochs=5, min_delta=0.0))
     fitted = fit(config, tmp_path, logs=logs(memory))

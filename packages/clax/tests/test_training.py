@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -217,6 +218,22 @@ def test_odd_but_usable_logs_are_trained_on_and_named(log):
         train(CM(Table(120)), log, config=TrainConfig(epochs=1))
 
 
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"clicks": [[0, 1], [1, 0]], "mask": [[1, 1], [0, 1]]}, "session 1: click on a masked rank"),
+        ({"positions": [[1, 2], [2, 1]]}, "session 1: positions must ascend"),
+        ({"positions": [[1, 1], [1, 2]]}, "session 0: positions must ascend"),
+        ({"positions": [[0, 1], [1, 2]]}, "session 0: positions must ascend"),
+        ({"clicks": [[0, 1]]}, r"clicks have the shape \(1, 2\), but pair_ids \(2, 2\)"),
+        ({"query_ids": [1, 2, 3]}, "query_ids have the shape"),
+    ],
+)
+def test_batches_made_by_hand_are_checked_too(columns, message):
+    with pytest.raises(UserError, match=message):
+        make_batch([[1, 2], [2, 1]], **columns)
+
+
 def test_what_cannot_be_trained_on_is_refused(log):
     cells = batches(aggregate(log, PBM_MODEL), SIZE)
     with pytest.raises(UserError, match="whole sessions"):
@@ -224,6 +241,8 @@ def test_what_cannot_be_trained_on_is_refused(log):
     nothing = log.arrays._replace(mask=np.zeros_like(log.arrays.mask))
     with pytest.raises(UserError, match="no session with a valid rank"):
         train(PBM_MODEL, batches(nothing, SIZE), config=TrainConfig(epochs=1))
+    with pytest.raises(UserError, match="cannot be read twice"):
+        train(PBM_MODEL, iter(log), config=TrainConfig(epochs=2))
     with pytest.raises(UserError, match="no sessions"):
         batches(make_batch(np.empty((0, 3), int)), 4)
     for odd in (2, np.nan):
@@ -231,6 +250,34 @@ def test_what_cannot_be_trained_on_is_refused(log):
             make_batch([[1, 2]], clicks=[[0, odd]])
     with pytest.raises(UserError, match="lr 0"):
         TrainConfig(lr=0)
+
+
+def test_features_of_hidden_ranks_do_not_reach_gradients():
+    features = np.ones((6, 3, 2))
+    features[:, 2] = np.nan
+    shown = np.tile([1, 1, 0], (6, 1))
+    batch = make_batch(np.tile([1, 2, 3], (6, 1)), clicks=shown * [0, 1, 1], mask=shown, features=features)
+    model = PBM(Linear(2), PositionParam(3))
+    fit = train(model, [batch], config=TrainConfig(epochs=2))
+    assert fit.stopped == "epochs"
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(fit.params))
+    with pytest.raises(UserError, match="hold NaN"):
+        train(model, [batch._replace(features=features)], config=TrainConfig(epochs=1))
+
+
+def test_a_parameter_that_cannot_be_hashed_is_named(log):
+    @dataclass
+    class Mine:
+        size: int
+
+        def init(self, key):
+            return jnp.zeros(self.size)
+
+        def logits(self, params, batch):
+            return params[batch.pair_ids]
+
+    with pytest.raises(UserError, match="unhashable type: 'Mine'; make models and parameters frozen dataclasses"):
+        train(PBM(Mine(121), PositionParam(6)), log, config=TrainConfig(epochs=1))
 
 
 _TWO_DEVICES = """
@@ -260,6 +307,47 @@ def test_g14_two_devices_give_the_losses_of_one():
     exec(_TWO_DEVICES, here)
     assert here["result"][0] == 1
     np.testing.assert_allclose(losses, here["result"][1], atol=1e-5)
+
+
+_TWO_HOSTS = """
+import json
+import sys
+import jax
+rank, port = int(sys.argv[1]), sys.argv[2]
+jax.distributed.initialize("localhost:" + port, num_processes=2, process_id=rank)
+from clax.batch import Batch, batches
+from clax.fit_result import TrainConfig
+from clax.models import build_model
+from clax.parameters import PseudoCounts
+from clax.simulation import make_world
+from clax.training import train
+log = make_world("pbm", queries=5, documents=4, max_positions=4).sessions(400, seed=1)
+part = Batch(*(x if x is None else x[rank * 200:(rank + 1) * 200] for x in log))
+data = batches(part, 200)
+fit = train(build_model("pbm", 20, 4, prior=PseudoCounts(50, 50)), data, data, TrainConfig(lr=0.05, epochs=3))
+print(json.dumps([[e.train_loss, e.valid_loss] for e in fit.history]))
+"""
+
+
+@pytest.mark.slow
+def test_two_hosts_with_a_part_of_the_log_each_give_the_losses_of_one():
+    """Also with a prior, which counts once for the whole log and not once for each part."""
+    import socket
+
+    from clax.simulation import make_world
+
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = str(free.getsockname()[1])
+    command = [sys.executable, "-c", _TWO_HOSTS]
+    hosts = [subprocess.Popen([*command, rank, port], stdout=subprocess.PIPE, text=True) for rank in "01"]
+    found = [json.loads(host.communicate(timeout=120)[0].splitlines()[-1]) for host in hosts]
+    data = batches(make_world("pbm", queries=5, documents=4, max_positions=4).sessions(400, seed=1), 400)
+    model = build_model("pbm", 20, 4, prior=PseudoCounts(50, 50))
+    whole = train(model, data, data, TrainConfig(lr=0.05, epochs=3))
+    expected = [[e.train_loss, e.valid_loss] for e in whole.history]
+    for losses in found:
+        np.testing.assert_allclose(losses, expected, atol=1e-5)
 
 
 def _bytes(tree):

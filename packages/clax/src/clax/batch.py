@@ -59,10 +59,11 @@ def make_batch(pair_ids: Any, *, clicks: Any = None, positions: Any = None, mask
         clicks: [B, P]; none by default.
         positions: [B, P]; 1..P by default.
         mask: [B, P]; by default every rank with a pair is valid.
-        others: further fields of :class:`Batch`.
+        others: further fields of :class:`Batch`; features at hidden ranks become 0, whatever they are.
 
     Raises:
-        UserError: a click is neither 0 nor 1.
+        UserError: a click is neither 0 nor 1 or on a hidden rank, valid positions do not ascend from 1, or a column has
+            another shape.
     """
     pair_ids = np.asarray(pair_ids)
     mask = pair_ids > 0 if mask is None else np.asarray(mask, bool)
@@ -73,7 +74,31 @@ def make_batch(pair_ids: Any, *, clicks: Any = None, positions: Any = None, mask
     if odd.size:
         raise UserError(f"clicks must be 0 or 1, but one is {odd[0]}; count a document as clicked or not first")
     batch = Batch(pair_ids, positions, clicks, mask, **others)
-    return Batch(*(x if x is None else np.asarray(x, dtype) for x, dtype in zip(batch, _DTYPES, strict=True)))
+    batch = Batch(*(x if x is None else np.asarray(x, dtype) for x, dtype in zip(batch, _DTYPES, strict=True)))
+    _check(batch)
+    # A NaN that no likelihood reads would still spoil gradients, as 0 times NaN.
+    vectors = {name: x for name in ("features", "bias_features") if (x := getattr(batch, name)) is not None}
+    return batch._replace(**{name: np.where(mask[..., None], x, 0) for name, x in vectors.items()})
+
+
+def _check(batch: Batch) -> None:
+    shape = batch.pair_ids.shape
+    for name, column in zip(batch._fields, batch, strict=True):
+        wanted = shape[:1] if name == "query_ids" else shape
+        if column is not None and column.shape[: len(wanted)] != wanted:
+            raise UserError(f"{name} have the shape {column.shape}, but pair_ids {shape}")
+    _refuse_row(batch.clicks & ~batch.mask, "click on a masked rank; a hidden document cannot be clicked")
+    shown = np.where(batch.mask, batch.positions, 0)
+    above = np.pad(np.maximum.accumulate(shown, 1)[:, :-1], ((0, 0), (1, 0)))
+    _refuse_row(
+        batch.mask & (shown <= above), "positions must ascend from 1; sort the session, and give each rank once"
+    )
+
+
+def _refuse_row(bad: np.ndarray, why: str) -> None:
+    rows = np.flatnonzero(bad.any(1))
+    if len(rows):
+        raise UserError(f"session {rows[0]}: {why}")
 
 
 def pad_batch(batch: Batch, rows: int) -> Batch:

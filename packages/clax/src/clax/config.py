@@ -21,13 +21,14 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ir_shared.console import UserError
 
 __all__ = ["DataSettings", "FitConfig", "PairSettings", "PriorSettings", "TrainSettings", "from_mapping", "read_config"]
 
 T = TypeVar("T")
+Method: TypeAlias = Literal["gradient", "em"]
 
 
 @dataclass(frozen=True)
@@ -127,12 +128,16 @@ class FitConfig:
     """
 
     model: str = "dbn"
-    method: Literal["gradient", "em"] = "gradient"
+    method: Method = "gradient"
     seed: int = 0
     data: DataSettings = field(default_factory=DataSettings)
     pairs: PairSettings = field(default_factory=PairSettings)
     prior: PriorSettings = field(default_factory=PriorSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
+
+    def __post_init__(self) -> None:
+        if self.method not in get_args(Method):
+            raise UserError(f"method {self.method!r}: choose one of {', '.join(get_args(Method))}")
 
 
 def read_config(path: str | Path) -> FitConfig:
@@ -194,4 +199,13 @@ def _value(hint: Any, value: Any, file: str, key: str) -> Any:
         return float(value)
     elif isinstance(hint, type) and isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
         return value
-    raise UserError(f"{file}: {key} = {value!r} is not of the right type, {getattr(hint, '__name__', hint)}")
+    raise UserError(f"{file}: {key} = {value!r} is not of the right type, {_in_words(hint)}")
+
+
+def _in_words(hint: Any) -> str:
+    """A type as one who writes TOML knows it."""
+    arguments = get_args(hint)
+    if get_origin(hint) is tuple:
+        many = "" if arguments[-1] is Ellipsis else f"{len(arguments)} "
+        return f"a list of {many}{arguments[0].__name__}"
+    return "a table" if arguments or is_dataclass(hint) else str(hint.__name__)

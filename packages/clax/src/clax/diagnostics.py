@@ -152,6 +152,7 @@ def recovery(model: ClickModel, params: Params, truth: Params, data: Iterable[Ba
             raise UserError(f"{name} is a {type(parameter).__name__}, but only tables can be compared with a truth")
     counts = {name: np.zeros(p.rows) for name, p in parameters.items() if isinstance(p, Tabular)}
     for batch in data:
+        model.check(batch)
         mask = np.asarray(batch.mask)
         weights = None if batch.weights is None else np.asarray(batch.weights)[mask]
         for name, parameter in parameters.items():

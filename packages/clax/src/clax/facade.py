@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ir_shared.console import UserError
 
-from clax.config import FitConfig, PriorSettings, TrainSettings
+from clax.config import FitConfig, Method, PriorSettings, TrainSettings
 from clax.data.columns import LongColumns
 from clax.data.conversion import read_frame
 from clax.data.session_data import SessionData
@@ -49,7 +49,7 @@ class ClickModel:
 
     name: str = "dbn"
     columns: LongColumns = field(default_factory=LongColumns)
-    method: Literal["gradient", "em"] = "gradient"
+    method: Method = "gradient"
     epochs: int = 50
     lr: float = 0.03
     batch_size: int = 512

@@ -42,8 +42,9 @@ class TrainConfig:
     sparse: bool = False
 
     def __post_init__(self) -> None:
-        if self.epochs < 0 or self.patience < 0 or not self.lr > 0:
-            raise UserError(f"epochs {self.epochs}, patience {self.patience}, lr {self.lr}: must be >= 0, >= 0 and > 0")
+        if self.epochs < 0 or self.patience < 0 or not self.lr > 0 or self.weight_decay < 0:
+            figures = f"epochs {self.epochs}, patience {self.patience}, weight_decay {self.weight_decay}, lr {self.lr}"
+            raise UserError(f"{figures}: must be at least 0, and lr above it")
 
 
 @dataclass(frozen=True)

@@ -82,10 +82,12 @@ def fit(
     model = make_model(config, logs.train)
     if folder is not None and not resume and (Path(folder) / "state.safetensors").exists():
         raise UserError(f"{folder}: holds an unfinished training; go on with --resume, or choose another folder")
+    if folder is not None:
+        _make(Path(folder))
     counted = CountedData(logs.train, logs.train.num_pairs)
     started = time.perf_counter()
     if config.method == "em":
-        found = _fit_em(config, model, counted, on_epoch)
+        found = _fit_em(config, model, counted, logs, folder, on_epoch)
     else:
         found = _train(config, model, counted, logs, folder, resume, on_epoch, on_step)
     fitted = replace(found, seconds=time.perf_counter() - started, counts=counted.counts)
@@ -93,6 +95,14 @@ def fit(
         save_fitted(folder, config, fitted, logs.train)
         (Path(folder) / "state.safetensors").unlink(missing_ok=True)
     return fitted
+
+
+def _make(folder: Path) -> None:
+    """Makes the folder before the work, and not after it, finds that there can be none."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: is no folder and cannot be made ({error.strerror}); choose another") from error
 
 
 def _train(
@@ -150,27 +160,41 @@ def _fit_em(
     config: FitConfig,
     model: ClickModel,
     data: CountedData,
+    logs: Logs,
+    folder: str | Path | None,
     on_epoch: Callable[[Mapping[str, Any]], None] | None,
 ) -> Fitted:
     lines: list[Mapping[str, Any]] = []
+    last: Params = None
 
     def keep(iteration: int, objective: float) -> None:
         lines.append({"iteration": iteration, "objective": objective})
         if on_epoch is not None:
             on_epoch(lines[-1])
 
-    result = fit_em(
-        model,
-        data,
-        iterations=config.train.epochs,
-        tolerance=config.train.min_delta,
-        seed=config.seed,
-        on_iteration=keep,
-    )
-    last = len(lines) - 1
-    return Fitted(
-        model, result.params, tuple(lines), last, "epochs" if last == config.train.epochs else "tolerance", 0, None
-    )
+    def remember(params: Params) -> None:
+        nonlocal last
+        last = params
+
+    def fitted(params: Params, stopped: str) -> Fitted:
+        return Fitted(model, params, tuple(lines), len(lines) - 1, stopped, 0.0, data.counts)
+
+    try:
+        result = fit_em(
+            model,
+            data,
+            iterations=config.train.epochs,
+            tolerance=config.train.min_delta,
+            seed=config.seed,
+            on_iteration=keep,
+            on_weights=remember,
+        )
+    except KeyboardInterrupt:
+        if folder is None or last is None:
+            raise
+        save_fitted(folder, config, fitted(last, "interrupted"), logs.train)
+        raise PartialResult(f"{folder}: holds the model after iteration {len(lines) - 1}") from None
+    return fitted(result.params, "epochs" if len(lines) > config.train.epochs else "tolerance")
 
 
 def save_fitted(folder: str | Path, config: FitConfig, fitted: Fitted, data: SessionData) -> None:

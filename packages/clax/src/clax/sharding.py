@@ -16,7 +16,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from clax.batch import Batch, pad_batch
 
-__all__ = ["Placement", "place"]
+__all__ = ["Placement", "place", "total_over_hosts"]
 
 
 @dataclass(frozen=True)
@@ -54,3 +54,12 @@ def place() -> Placement:
     """All devices there are, on all hosts."""
     devices = jax.devices()
     return Placement(Mesh(np.array(devices), ("session",)) if len(devices) > 1 else None)
+
+
+def total_over_hosts(value: float) -> float:
+    """The sum of a number that each host knows for its own part of the data."""
+    if jax.process_count() == 1:
+        return value
+    from jax.experimental.multihost_utils import process_allgather
+
+    return float(np.sum(process_allgather(np.float32(value))))

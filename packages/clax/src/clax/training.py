@@ -23,7 +23,7 @@ from clax.fit_result import Epoch, FitResult, TrainConfig, TrainState
 from clax.models.base import ClickModel
 from clax.parameters import Params
 from clax.screening import Screening
-from clax.sharding import Placement, place
+from clax.sharding import Placement, place, total_over_hosts
 from clax.steps import adamw, dense_step, initialiser, refuse_sparse, sparse_step, validation_terms
 
 __all__ = ["train"]
@@ -100,6 +100,7 @@ class _Run:
     """The compiled parts of one call of :func:`train`."""
 
     def __init__(self, model: ClickModel, config: TrainConfig, placement: Placement) -> None:
+        _check_hashable(model)
         self.model, self.placement = model, placement
         self.config = config
         self.optimizer = config.optimizer or adamw(config.lr, config.weight_decay)
@@ -184,7 +185,8 @@ class _Mean:
         while self._waiting:
             self._take()
         if self._weight == 0:
-            raise UserError(f"the {what} data holds no session with a valid rank")
+            why = "holds no session with a valid rank, or is a generator, which cannot be read twice"
+            raise UserError(f"the {what} data {why}")
         return self._sum / self._weight
 
     def _take(self) -> None:
@@ -194,6 +196,15 @@ class _Mean:
             raise _NotFinite(self._read)
         self._sum += total
         self._weight += weight
+
+
+def _check_hashable(model: ClickModel) -> None:
+    try:
+        hash(model)
+    except TypeError as error:
+        raise UserError(
+            f"{model.name}: {error}; make models and parameters frozen dataclasses of fixed values"
+        ) from error
 
 
 def _advance(state: TrainState, params: Params, opt_state: Any, epoch: Epoch, config: TrainConfig) -> TrainState:
@@ -214,19 +225,23 @@ def _advance(state: TrainState, params: Params, opt_state: Any, epoch: Epoch, co
 
 
 def _prior_scale(model: ClickModel, params: Params, data: Iterable[Batch], config: TrainConfig) -> float:
-    """1 / (weight of the whole training set), or 0 if there is no prior; counting may take one pass over the data."""
+    """1 / (weight of the whole training set, of all hosts), or 0 without a prior; counting may take a pass over it."""
     if float(model.penalty(params)) == 0.0:
         return 0.0
     if config.sparse:
         raise UserError("sparse updates leave rows outside the batch alone, so they cannot follow a prior; drop one")
+    return 1.0 / max(total_over_hosts(_weight(data, config)), 1.0)
+
+
+def _weight(data: Iterable[Batch], config: TrainConfig) -> float:
     if config.reduction == "document" and hasattr(data, "num_documents"):
-        return 1.0 / max(float(data.num_documents), 1.0)
+        return float(data.num_documents)
     weight = 0.0
     for batch in data:
         mask = np.asarray(batch.mask)
         counts = mask if batch.weights is None else np.asarray(batch.weights) * mask
         weight += float(counts.sum() if config.reduction == "document" else mask.any(1).sum())
-    return 1.0 / max(weight, 1.0)
+    return weight
 
 
 def _copy(tree: Any) -> Any:

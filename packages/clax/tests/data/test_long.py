@@ -156,8 +156,10 @@ def test_files_that_hold_no_log_are_refused(tmp_path, content, message):
 
 
 def test_what_is_no_frame_is_refused():
-    with pytest.raises(UserError, match="a frame of polars or pandas is needed, not int"):
+    with pytest.raises(UserError, match="a frame of polars or pandas is needed, which this int is not"):
         read_frame(3)
+    with pytest.raises(UserError, match=r"which this dict is not \(.*length"):
+        read_frame({"session": [1, 2], "query": [1]})
     with pytest.raises(UserError, match="the frame is empty"):
         read_frame(frame().clear())
 
@@ -184,3 +186,20 @@ def test_a_later_frame_is_numbered_by_the_vocabulary_of_the_first():
         batch = data.arrays()
     assert set(batch.pair_ids[batch.mask].tolist()) == {first.vocabulary.unknown_id}
     assert pa.table(first.vocabulary.pairs).num_rows + 1 == first.num_pairs
+
+
+def test_an_empty_field_is_missing_but_a_document_may_be_called_na(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("session,query,document,position,click\n1,q,NA,1,0\n1,q,null,2,1\n")
+    [part] = list(LongFile(path).chunks())
+    assert part.documents.to_pylist() == ["NA", "null"]
+    path.write_text("session,query,document,position,click\n1,q,a,1,0\n1,q,,2,1\n")
+    with pytest.raises(UserError, match=r"log.csv:3: 'document' is missing"):
+        list(LongFile(path).chunks())
+
+
+def test_queries_that_are_fractions_are_refused_with_file_and_column(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("session,query,document,position,click\n1,1.5,a,1,0\n")
+    with pytest.raises(UserError, match=r"log.csv: column 'query' holds double: use whole numbers or texts"):
+        list(LongFile(path).chunks())

@@ -36,6 +36,15 @@ def test_ids_beyond_the_table_share_the_last_row_on_request(log):
     assert data.counts.unknown_documents == 2
 
 
+def test_ids_in_words_are_refused_with_their_type(log):
+    refuses(log([["a", "b"]], [[0, 1]]), "'query_doc_ids' holds string, but numbers are needed")
+
+
+@pytest.mark.parametrize("size", [{"max_positions": 0}, {"max_positions": -1}, {"num_pairs": 0}, {"num_pairs": -3}])
+def test_sizes_are_positive(log, size):
+    refuses(log([[1, 2]], [[0, 1]]), "must be at least 1", **size)
+
+
 def test_a_negative_id_is_named(log):
     refuses(log([[1], [2, -4]], [[0], [0, 1]]), r"row 1: id -4 is negative")
 

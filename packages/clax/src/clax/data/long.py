@@ -86,6 +86,8 @@ class LongFile:
                 stream,
                 read_options=pyarrow.csv.ReadOptions(block_size=_BLOCK_BYTES, use_threads=False),
                 parse_options=pyarrow.csv.ParseOptions(delimiter="\t" if tabs else ","),
+                # An empty field is missing; a document may be called NA.
+                convert_options=pyarrow.csv.ConvertOptions(null_values=[""], strings_can_be_null=True),
             )
             self.columns.check(reader.schema.names, str(self.path))
             for part in reader:
@@ -113,7 +115,9 @@ class LongFrame:
         try:
             table = pa.table(self.frame)
         except (TypeError, ValueError, pa.ArrowException) as error:
-            raise UserError(f"a frame of polars or pandas is needed, not {type(self.frame).__name__}") from error
+            why = str(error).splitlines()[0]
+            kind = type(self.frame).__name__
+            raise UserError(f"a frame of polars or pandas is needed, which this {kind} is not ({why})") from error
         self.columns.check(table.column_names, "the frame")
         table = _plain(table.select(self.columns.names()))
         if not table.num_rows:
@@ -146,7 +150,10 @@ def _without_view(chunk: pa.Array) -> pa.Array:
 
 
 def _session_starts(table: pa.Table, columns: LongColumns, file: str | Path, line: int) -> NDArray[np.int64]:
-    """The rows at which sessions begin; also refuses missing values."""
+    """The rows at which sessions begin; also refuses missing values, and names that are fractions."""
+    for name in (columns.session, columns.query, columns.document):
+        if pa.types.is_floating(table.column(name).type):
+            raise UserError(f"{file}: column {name!r} holds {table.column(name).type}: use whole numbers or texts")
     for name in columns.names():
         column = table.column(name)
         if column.null_count:

@@ -147,8 +147,8 @@ class ParquetSource:
             chunk = footer.column(column)
             if chunk.path_in_schema.partition(".")[0] != name:
                 continue
-            if chunk.is_stats_set and chunk.statistics.has_min_max:
-                return int(chunk.statistics.max)
+            if chunk.is_stats_set and chunk.statistics.has_min_max and isinstance(chunk.statistics.max, int):
+                return chunk.statistics.max
         ids_only = ParquetSource((self.files[index],), replace(self.columns, features=None, bias_features=None))
         units = [unit for unit in ids_only.units if unit.place == (0, group)]
         parts = (part for unit in units for part in ids_only.read(unit, unit.start, unit.stop))

@@ -146,10 +146,12 @@ class SessionData:
     ) -> Self:
         """Opens any source; see :meth:`from_parquet`."""
         known = source.metadata
-        positions = max_positions or known.get("max_positions")
+        positions = known.get("max_positions") if max_positions is None else max_positions
         if positions is None:
             raise UserError("how many positions does the log show? give max_positions")
-        pairs = num_pairs or known.get("num_pairs") or source.largest_id() + zero_based
+        pairs = known.get("num_pairs") if num_pairs is None else num_pairs
+        if pairs is None:
+            pairs = max(1, source.largest_id() + zero_based)
         unknown = known.get("unknown_id")
         if clip_to_unknown and unknown is None:
             pairs = unknown = pairs + 1

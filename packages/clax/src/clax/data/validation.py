@@ -38,6 +38,10 @@ class Rules:
     unknown_id: int | None = None
     clip_to_unknown: bool = False
 
+    def __post_init__(self) -> None:
+        if self.num_pairs < 1 or self.max_positions < 1:
+            raise UserError(f"num_pairs {self.num_pairs}, max_positions {self.max_positions}: both must be at least 1")
+
 
 @dataclass(frozen=True)
 class Counts:

@@ -69,7 +69,7 @@ class Vocabulary:
                 break
         counted = _fold(counted, waiting) if waiting else counted
         if counted is None:
-            raise UserError("the log has no sessions, so there is no vocabulary to build")
+            raise UserError(f"{getattr(log, 'path', 'the log')}: has no sessions, so there is no vocabulary to build")
         kept = counted.filter(pl.col("count") >= min_count)
         if not len(kept):
             raise UserError(f"no pair was shown {min_count} times; lower the frequency cut")

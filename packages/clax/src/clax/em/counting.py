@@ -37,12 +37,13 @@ def count_estimates(
         seed: of the weights that rows without any count keep.
 
     Raises:
-        UserError: there is no such estimate for the model.
+        UserError: there is no such estimate for the model, or a batch does not fit it.
     """
     parameters = tabular_parameters(model)
     fresh = initialiser(model)(jax.random.key(seed))
     counts = {name: (np.zeros(p.rows), np.zeros(p.rows)) for name, p in parameters.items()}
     for batch in data:
+        model.check(batch)
         weights = np.ones(np.shape(batch.mask)) if batch.weights is None else np.asarray(batch.weights, float)
         for name, (events, chances) in _events(model, batch).items():
             rows = np.asarray(parameters[name].index(batch))

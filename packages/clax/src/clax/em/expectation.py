@@ -62,6 +62,7 @@ def fit_em(
     params: Params | None = None,
     seed: int = 0,
     on_iteration: Callable[[int, float], None] | None = None,
+    on_weights: Callable[[Params], None] | None = None,
 ) -> EMResult:
     """Climbs the (penalised) likelihood by expectation-maximisation.
 
@@ -75,7 +76,8 @@ def fit_em(
         prior: on every probability, instead of the parameters' own.
         params: where to start, instead of fresh weights.
         seed: of the fresh weights.
-        on_iteration: called after each iteration with its number and the objective before it.
+        on_iteration: called with the number of iterations done, from 0, and the objective that they reached.
+        on_weights: called with each iteration's weights before the next one starts.
 
     Raises:
         UserError: the model cannot be fitted by EM, or its prior is not one of pseudo-counts.
@@ -84,7 +86,9 @@ def fit_em(
     priors = {name: prior_of(parameter, prior) for name, parameter in parameters.items()}
     params = initialiser(model)(jax.random.key(seed)) if params is None else params
     logits = {name: np.asarray(p.row_logits(params[name]), np.float64) for name, p in parameters.items()}
-    source = [aggregate(data, model)] if model.cell_key is not None else data
+    source: Iterable[Batch] = data
+    if model.cell_key is not None:
+        source = [jax.device_put(aggregate(data, model))]  # once, not in every iteration
     likelihoods: list[float] = []
     objectives: list[float] = []
     for iteration in range(iterations + 1):
@@ -93,12 +97,13 @@ def fit_em(
         objectives.append(total + _log_prior(parameters, priors, logits))
         if on_iteration is not None:
             on_iteration(iteration, objectives[-1])
+        if on_weights is not None:
+            on_weights(_weights(parameters, logits))
         done = iteration > 0 and objectives[-1] - objectives[-2] < tolerance * weight
         if iteration == iterations or done:
             break
         logits = {name: share_logits(*counts[name], priors[name], logits[name]) for name in parameters}
-    weights = {name: p.from_row_logits(logits[name]) for name, p in parameters.items()}
-    return EMResult(weights, tuple(likelihoods), tuple(objectives))
+    return EMResult(_weights(parameters, logits), tuple(likelihoods), tuple(objectives))
 
 
 def expected_counts(model: ClickModel, logits: Logits, data: Iterable[Batch]) -> tuple[float, float, Counts]:
@@ -112,12 +117,16 @@ def expected_counts(model: ClickModel, logits: Logits, data: Iterable[Batch]) ->
     Returns:
         The log-likelihood, the number of valid ranks, and by parameter the expected numbers of events and non-events of
         each row.
+
+    Raises:
+        UserError: there is no valid rank, or a batch does not fit the model.
     """
     total = weight = 0.0
     sums: Counts = {name: (np.zeros(len(x)), np.zeros(len(x))) for name, x in logits.items()}
     with jax.enable_x64(True):
         tables = {name: ProbPair(*_shares(x)) for name, x in logits.items()}
         for batch in data:
+            model.check(batch)
             value, counts = _e_step(model, tables, batch)
             total += float(value)
             mask = np.asarray(batch.mask)
@@ -125,6 +134,8 @@ def expected_counts(model: ClickModel, logits: Logits, data: Iterable[Batch]) ->
             for name, (yes, no) in counts.items():
                 sums[name][0][:] += np.asarray(yes)
                 sums[name][1][:] += np.asarray(no)
+    if not weight:
+        raise UserError("the data holds no session with a valid rank, or is a generator, which cannot be read twice")
     return total, weight, sums
 
 
@@ -191,6 +202,10 @@ def share_logits(
     yes, no = yes + prior.successes, no + prior.failures
     logits = np.log(np.maximum(yes, 1e-300)) - np.log(np.maximum(no, 1e-300))
     return np.where(yes + no > 0, logits, unseen)
+
+
+def _weights(parameters: dict[str, Tabular], logits: Logits) -> Params:
+    return {name: parameter.from_row_logits(logits[name]) for name, parameter in parameters.items()}
 
 
 def _log_prior(parameters: dict[str, Tabular], priors: dict[str, PseudoCounts], logits: Logits) -> float:

@@ -61,7 +61,7 @@ def check_parameter(name: str, parameter: Parameter, batch: Batch) -> None:
 
 
 def check_features(batch: Batch, source: str, width: int | None) -> None:
-    """Refuses a batch whose feature column is missing, of another width, or not finite on a valid rank.
+    """Refuses a batch whose feature column is missing, of another width, or not finite (also at hidden ranks).
 
     Args:
         batch: on the host.
@@ -77,8 +77,8 @@ def check_features(batch: Batch, source: str, width: int | None) -> None:
     values = np.asarray(values)
     if width is not None and values.shape[-1] != width:
         raise UserError(f"{source} are {values.shape[-1]} wide, but the parameter was made for {width}")
-    if not np.isfinite(values[np.asarray(batch.mask)]).all():
-        raise UserError(f"{source} hold NaN or infinite values")
+    if not np.isfinite(values).all():
+        raise UserError(f"{source} hold NaN or infinite values; hidden ranks, which may not hold them either, can be 0")
 
 
 def check_range(what: str, values: Any, limit: int, mask: Any) -> None:

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
+from ir_shared.console import UserError
 
 from clax.batch import Batch
 from clax.parameters.base import Params, baseline, check_range
@@ -38,6 +39,9 @@ class HashedTable(Tabular):
     signed: bool = False
     prior: Prior | None = None
     padding: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        _check_ratio(self.ratio)
 
     @property
     def rows(self) -> int:
@@ -96,6 +100,9 @@ class QRTable:
     combine: Literal["product", "sum"] = "product"
     prior: L2 | None = None
 
+    def __post_init__(self) -> None:
+        _check_ratio(self.ratio)
+
     @property
     def quotients(self) -> int:
         """Rows of the larger table."""
@@ -121,6 +128,11 @@ class QRTable:
     def check(self, batch: Batch) -> None:
         """Pair numbers must fit the tables."""
         check_range("pair id", batch.pair_ids, self.num_pairs, batch.mask)
+
+
+def _check_ratio(ratio: float) -> None:
+    if not ratio >= 1:
+        raise UserError(f"ratio {ratio}: a smaller table has at least 1 pair per row")
 
 
 def _mix(ids: jax.Array, seed: int) -> jax.Array:
