@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from clax.batch import batches, make_batch
@@ -109,6 +110,26 @@ def test_g12_the_schur_complement_is_the_full_inverse():
     full = np.linalg.inv(information[np.ix_(free, free)])
     np.testing.assert_allclose(covariance[1:, 1:], full[docs:, docs:], atol=1e-10)
     np.testing.assert_allclose(variances, np.diag(full)[:docs], atol=1e-10)
+
+
+def test_the_information_is_the_hessian_of_the_likelihood():
+    """At the expected clicks the observed information is the expected one; differentiated twice, theta_1 fixed."""
+    generator = np.random.default_rng(1)
+    docs, rows = 4, 3
+    pair, row = (x.ravel() for x in np.indices((docs, rows)))
+    shown = generator.integers(50, 500, docs * rows)
+    alpha, theta = np.log(generator.uniform(0.1, 0.9, docs)), np.log(generator.uniform(0.2, 0.9, rows))
+    p = np.exp(alpha[pair] + theta[row])
+    with jax.enable_x64(True):
+
+        def loss(x):
+            log_p = x[:docs][pair] + jnp.concatenate([theta[:1], x[docs:]])[row]
+            return -(shown * (p * log_p + (1 - p) * jnp.log1p(-jnp.exp(log_p)))).sum()
+
+        full = np.linalg.inv(jax.jit(jax.hessian(loss))(jnp.concatenate([alpha, theta[1:]])))
+    covariance, variances = schur_covariance(pair, row, shown * p / (1 - p), docs, rows)
+    np.testing.assert_allclose(covariance[1:, 1:], full[docs:, docs:], rtol=1e-9)
+    np.testing.assert_allclose(variances, np.diag(full)[:docs], rtol=1e-9)
 
 
 def test_g12_intervals_cover_the_truth():

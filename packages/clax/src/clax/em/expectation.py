@@ -9,13 +9,12 @@ row, and the M-step is a share. All in float64.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from ir_shared.console import UserError
 from numpy.typing import NDArray
@@ -35,6 +34,7 @@ Logits = dict[str, NDArray[np.float64]]
 """A model's row logits by parameter."""
 Counts = dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
 """By parameter: how often each row's event happened and did not, [rows] each."""
+_Found: TypeAlias = tuple[Any, dict[str, ProbPair]]
 
 
 @dataclass(frozen=True)
@@ -86,13 +86,11 @@ def fit_em(
     priors = {name: prior_of(parameter, prior) for name, parameter in parameters.items()}
     params = initialiser(model)(jax.random.key(seed)) if params is None else params
     logits = {name: np.asarray(p.row_logits(params[name]), np.float64) for name, p in parameters.items()}
-    source: Iterable[Batch] = data
-    if model.cell_key is not None:
-        source = [jax.device_put(aggregate(data, model))]  # once, not in every iteration
+    source = data if model.cell_key is None else [jax.device_put(aggregate(data, model))]
     likelihoods: list[float] = []
     objectives: list[float] = []
     for iteration in range(iterations + 1):
-        total, weight, counts = expected_counts(model, logits, source)
+        total, weight, counts = expected_counts(model, logits, source if iteration else _checked(model, source))
         likelihoods.append(total)
         objectives.append(total + _log_prior(parameters, priors, logits))
         if on_iteration is not None:
@@ -112,54 +110,60 @@ def expected_counts(model: ClickModel, logits: Logits, data: Iterable[Batch]) ->
     Args:
         model: any model of tables.
         logits: of its rows.
-        data: batches.
+        data: batches that fit the model.
 
     Returns:
         The log-likelihood, the number of valid ranks, and by parameter the expected numbers of events and non-events of
         each row.
 
     Raises:
-        UserError: there is no valid rank, or a batch does not fit the model.
+        UserError: there is no valid rank.
     """
-    total = weight = 0.0
-    sums: Counts = {name: (np.zeros(len(x)), np.zeros(len(x))) for name, x in logits.items()}
+    weight = 0.0
     with jax.enable_x64(True):
         tables = {name: ProbPair(*_shares(x)) for name, x in logits.items()}
+        found: _Found = (np.zeros(()), jax.tree.map(np.zeros_like, tables))
         for batch in data:
-            model.check(batch)
-            value, counts = _e_step(model, tables, batch)
-            total += float(value)
             mask = np.asarray(batch.mask)
             weight += float(mask.sum() if batch.weights is None else (np.asarray(batch.weights) * mask).sum())
-            for name, (yes, no) in counts.items():
-                sums[name][0][:] += np.asarray(yes)
-                sums[name][1][:] += np.asarray(no)
+            found = _e_step(model, tables, found, batch)
     if not weight:
         raise UserError("the data holds no session with a valid rank, or is a generator, which cannot be read twice")
-    return total, weight, sums
+    # What was summed are slopes by a row's probability; by its logarithm they are that times the probability.
+    counts = {
+        name: (np.asarray(slope.yes) * tables[name].yes, np.asarray(slope.no) * tables[name].no)
+        for name, slope in found[1].items()
+    }
+    return float(found[0]), weight, counts
 
 
-@partial(jax.jit, static_argnums=0)
-def _e_step(model: Any, tables: dict[str, ProbPair], batch: Batch) -> tuple[jax.Array, dict[str, ProbPair]]:
+@partial(jax.jit, static_argnums=0, donate_argnums=2)
+def _e_step(model: Any, tables: dict[str, ProbPair], found: _Found, batch: Batch) -> _Found:
+    """Adds a batch's log-likelihood, and its slopes by the probabilities of all rows, to what was found before."""
     indices = {name: p.index(batch) for name, p in tabular_parameters(model).items()}
     pairs = {name: ProbPair(*(entry[indices[name]] for entry in table)) for name, table in tables.items()}
     total, slopes = jax.value_and_grad(lambda x: model.evidence(x, batch).sum())(pairs)
 
-    def by_row(name: str, values: jax.Array) -> jax.Array:
-        rows = tables[name].yes.shape[0]
-        if rows == 1:
-            return values.sum()[None]
-        return jnp.zeros(rows, values.dtype).at[indices[name]].add(values)
+    def by_row(name: str, before: jax.Array, values: jax.Array) -> jax.Array:
+        return before + values.sum() if before.shape == (1,) else before.at[indices[name]].add(values)
 
-    # By the logarithm of a row's probability: its slope times its value, which all its ranks share.
-    sums = {name: (by_row(name, slope.yes), by_row(name, slope.no)) for name, slope in slopes.items()}
-    return total, {name: ProbPair(yes * tables[name].yes, no * tables[name].no) for name, (yes, no) in sums.items()}
+    before, sums = found
+    return before + total, {
+        name: ProbPair(*(by_row(name, old, new) for old, new in zip(sums[name], slope, strict=True)))
+        for name, slope in slopes.items()
+    }
 
 
-def _shares(logits: NDArray[np.float64]) -> tuple[jax.Array, jax.Array]:
+def _checked(model: ClickModel, data: Iterable[Batch]) -> Iterator[Batch]:
+    for batch in data:
+        model.check(batch)
+        yield batch
+
+
+def _shares(logits: NDArray[np.float64]) -> tuple[Any, Any]:
     """Probabilities and complements, no smaller than 1e-30, so that products of a few of them stay above 0."""
     x = np.clip(logits, -_EXTREME, _EXTREME)
-    return jnp.asarray(1 / (1 + np.exp(-x))), jnp.asarray(1 / (1 + np.exp(x)))
+    return 1 / (1 + np.exp(-x)), 1 / (1 + np.exp(x))
 
 
 def tabular_parameters(model: ClickModel) -> dict[str, Tabular]:
