@@ -6,7 +6,10 @@ Names are loaded when they are first used, so that the command line can start wi
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import Any
+
+__version__ = version("clax")
 
 _MODULES = {
     "aggregation": ["aggregate"],
