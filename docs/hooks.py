@@ -44,7 +44,8 @@ def _section(member: Path) -> dict[str, Any]:
 
 def _pages() -> Iterator[tuple[str, str]]:
     for name in ("README.md", "CONTRIBUTING.md"):
-        yield name, (ROOT / name).read_text(encoding="utf-8")
+        # The documentation folder is the site's root, so that its guides lie beside these two pages.
+        yield name, (ROOT / name).read_text(encoding="utf-8").replace("](docs/", "](")
     for member in MEMBERS:
         for file in sorted([*member.glob("*.md"), *member.glob("docs/**/*.md")]):
             yield file.relative_to(ROOT).as_posix(), file.read_text(encoding="utf-8")
