@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -10,10 +11,13 @@ from clax.checkpoint import load_model
 from clax.config import DataSettings, FitConfig, PairSettings, PriorSettings, TrainSettings
 from clax.data import MemorySource, SessionData
 from clax.data.rows import to_sessions
+from clax.em import fit_em
 from clax.fitting import fit
 from clax.logs import Logs, open_logs
 from clax.pair_counts import CountedData, PairCounts, load_pair_counts
 from clax.parameters import MLP, DeepCross, HashedTable, Linear, PseudoCounts, QRTable, Table
+from clax.simulation import make_world
+from clax.standard_errors import propensities
 from clax.structure import make_model
 from ir_shared.console import PartialResult, UserError
 
@@ -99,6 +103,29 @@ def test_an_interrupt_before_the_first_checkpoint_is_just_an_interrupt(memory, t
 
     with pytest.raises(KeyboardInterrupt):
         fit(FitConfig("pbm"), tmp_path, logs=logs(memory), on_step=interrupt)
+
+
+@pytest.mark.filterwarnings("ignore::ir_shared.console.DataWarning")
+def test_em_by_default_goes_on_until_its_error_is_small_beside_the_noise():
+    world = make_world("pbm", queries=20, documents=10, max_positions=6, seed=1)
+    metadata = {"num_pairs": world.num_pairs, "max_positions": 6}
+    data = SessionData.from_source(MemorySource(to_sessions(world.sessions(50_000, seed=2)), metadata))
+    fitted = fit(FitConfig("pbm", "em", train=TrainSettings(epochs=1000)), logs=Logs(data, None))
+    exact = fit_em(fitted.model, data, iterations=1000, tolerance=1e-9)
+    found, best = (propensities(fitted.model, params, data) for params in (fitted.params, exact.params))
+    assert fitted.stopped == "tolerance"
+    assert (np.abs(found.ratio - best.ratio)[1:] < 0.2 * best.standard_error[1:]).all()
+
+
+def test_em_warns_of_probabilities_that_no_click_speaks_against(memory):
+    def warned(prior):
+        with warnings.catch_warnings(record=True) as met:
+            warnings.simplefilter("always")
+            fit(FitConfig("dctr", "em", prior=prior), logs=logs(memory))
+        return [w for w in met if "0 or 1" in str(w.message)]
+
+    assert warned(PriorSettings())
+    assert not warned(PriorSettings(1, 1))
 
 
 def test_an_interrupted_em_keeps_its_last_iteration(memory, tmp_path):

@@ -99,7 +99,7 @@ class TrainSettings:
         weight_decay: of AdamW.
         epochs: at most so many passes; with EM, iterations.
         patience: epochs without an improvement that are borne.
-        min_delta: what counts as an improvement.
+        min_delta: what counts as an improvement; EM, whose steps are many and small, stops at a hundredth of it.
         reduction: mean over documents, or over sessions.
         sparse: update only the looked-up rows of tables.
     """

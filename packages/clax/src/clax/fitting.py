@@ -9,18 +9,21 @@ from __future__ import annotations
 import csv
 import io
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ir_shared.console import PartialResult, UserError
+import numpy as np
+from ir_shared.console import DataWarning, PartialResult, UserError
 from ir_shared.run_dir import atomic_write, read_json
 
 from clax.checkpoint import load_state, save_model, save_state
 from clax.config import FitConfig, from_mapping
 from clax.data.session_data import SessionData
 from clax.em import fit_em
+from clax.em.expectation import tabular_parameters
 from clax.fit_result import FitResult, TrainConfig, TrainState
 from clax.logs import Logs, open_logs
 from clax.models import ClickModel
@@ -30,6 +33,14 @@ from clax.structure import make_model
 from clax.training import train
 
 __all__ = ["Fitted", "fit", "save_fitted"]
+
+
+_EM_STEPS = 100
+"""Steps of EM that together count as one of training. They are many and small: stopped at ``min_delta``, examination is
+still off by several of its standard errors."""
+
+_CERTAIN = 14.0
+"""The logit of a probability within 1e-6 of 1."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +195,7 @@ def _fit_em(
             model,
             data,
             iterations=config.train.epochs,
-            tolerance=config.train.min_delta,
+            tolerance=config.train.min_delta / _EM_STEPS,
             seed=config.seed,
             on_iteration=keep,
             on_weights=remember,
@@ -194,7 +205,21 @@ def _fit_em(
             raise
         save_fitted(folder, config, fitted(last, "interrupted"), logs.train)
         raise PartialResult(f"{folder}: holds the model after iteration {len(lines) - 1}") from None
+    _warn_if_certain(model, result.params)
     return fitted(result.params, "epochs" if len(lines) > config.train.epochs else "tolerance")
+
+
+def _warn_if_certain(model: ClickModel, params: Params) -> None:
+    certain = 0
+    for name, parameter in tabular_parameters(model).items():
+        certain += int(np.count_nonzero(np.abs(parameter.row_logits(params[name])) > _CERTAIN))
+    if certain:
+        warnings.warn(
+            f"EM put {certain} probabilities at (almost) 0 or 1, as nothing in this log speaks against it; in another "
+            "log what differs is then all but impossible: pseudo-counts keep them moderate",
+            DataWarning,
+            stacklevel=2,
+        )
 
 
 def save_fitted(folder: str | Path, config: FitConfig, fitted: Fitted, data: SessionData) -> None:
