@@ -142,7 +142,9 @@ CLAIMS = (
     ),
     Claim(
         name="a-billion-sessions-in-two-hours",
-        statement="A training pass of DBN, the slowest model, over a billion sessions takes about two hours on one device.",
+        statement=(
+            "A training pass of DBN, the slowest model, over a billion sessions takes about two hours on one device."
+        ),
         paper=1.95,
         paper_note=(
             "hours for 600 million training and 100 million validation sessions of Baidu-ULTR on one GPU (DBN, hashed "
