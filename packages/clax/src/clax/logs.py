@@ -13,7 +13,7 @@ from clax.config import DataSettings, FitConfig, from_mapping
 from clax.data.columns import Columns
 from clax.data.session_data import SessionData
 
-__all__ = ["Logs", "Part", "held_out", "open_log", "open_logs"]
+__all__ = ["Logs", "Part", "check_vocabulary", "held_out", "open_log", "open_logs"]
 
 _MAX_BATCH, _MIN_BATCH, _STEPS = 4096, 64, 200
 
@@ -76,7 +76,7 @@ def open_log(paths: Sequence[str], settings: DataSettings, like: SessionData | N
         fractions=settings.split,
     )
     if like is not None:
-        _check_vocabulary(data, like.vocabulary_name, like.num_pairs)
+        check_vocabulary(data, like.vocabulary_name, like.num_pairs)
     return data if settings.window is None else data.window(*settings.window)
 
 
@@ -99,7 +99,7 @@ def held_out(saved: SavedModel, paths: Sequence[str], part: Part = "auto") -> Se
     clips = config.data.clip_to_unknown
     rules = replace(data.rules, unknown_id=known["unknown_id"], clip_to_unknown=clips)
     data = replace(data, rules=rules)
-    _check_vocabulary(data, known["vocabulary"], known["num_pairs"])
+    check_vocabulary(data, known["vocabulary"], known["num_pairs"])
     same = data.source.fingerprint() == known["fingerprint"]
     if same and config.data.window is not None:
         data = data.window(*config.data.window)
@@ -113,7 +113,17 @@ def _batch_size(sessions: int) -> int:
     return min(_MAX_BATCH, max(_MIN_BATCH, 1 << max(1, sessions // _STEPS).bit_length() - 1))
 
 
-def _check_vocabulary(data: SessionData, name: str | None, num_pairs: int) -> None:
+def check_vocabulary(data: SessionData, name: str | None, num_pairs: int) -> None:
+    """Refuses a log whose ids mean other documents than a model's.
+
+    Args:
+        data: the log.
+        name: the fingerprint of the model's vocabulary; None if it is not known.
+        num_pairs: how many pairs it numbers.
+
+    Raises:
+        UserError: both vocabularies are known, and they differ.
+    """
     own = data.source.metadata.get("num_pairs")
     if name is not None and data.vocabulary_name is not None and name != data.vocabulary_name:
         raise UserError(

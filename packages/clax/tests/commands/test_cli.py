@@ -234,6 +234,19 @@ def test_a_log_with_another_vocabulary_is_refused(cli, tmp_path):
     outcome = cli("evaluate", tmp_path / "m", tmp_path / "two")
     assert outcome.code == 2
     assert "made with another vocabulary" in outcome.err
+    assert cli("evaluate", tmp_path / "m", tmp_path / "one", "--quiet").code == 0
+    (tmp_path / "labels.txt").write_text("1\t0\t5\t1\n")
+    (tmp_path / "log.txt").write_text("1\t0\tQ\t1\t0\t5\n")
+    assert cli("convert", "yandex", tmp_path / "log.txt", "-o", tmp_path / "y").code == 0
+    vocabulary = ["--vocabulary", tmp_path / "y/vocabulary.parquet"]
+    assert cli("convert", "yandex-judgements", tmp_path / "labels.txt", *vocabulary, "-o", tmp_path / "y").code == 0
+    outcome = cli("evaluate", tmp_path / "m", tmp_path / "one", "--annotations", tmp_path / "y/annotations.parquet")
+    assert outcome.code == 2
+    assert "made with another vocabulary" in outcome.err
+    outcome = cli(
+        "predict", tmp_path / "m", "--vocabulary", tmp_path / "two/vocabulary.parquet", "-o", tmp_path / "r.run"
+    )
+    assert (outcome.code, "is not the vocabulary of the log" in outcome.err) == (2, True)
     same = cli(
         "convert",
         "long",

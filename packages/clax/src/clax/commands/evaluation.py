@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from ir_shared.console import notice, print_json, print_table
+from ir_shared.console import UserError, notice, print_json, print_table
 from ir_shared.run_dir import write_json
 
 from clax.commands.options import DataFiles, Json, ModelFolder, PartOption, Quiet, document
@@ -91,6 +91,8 @@ def predict(
 
     saved = load_model(model)
     names = None if vocabulary is None else Vocabulary.load(vocabulary)
+    if names is not None and saved.about["data"]["vocabulary"] not in (None, names.fingerprint):
+        raise UserError(f"{vocabulary}: is not the vocabulary of the log that {model} was fitted to; give that one")
     if data:
         frame = relevance_of_lists(saved.model, saved.params, held_out(saved, data, "all"))
     else:
@@ -108,6 +110,7 @@ def _annotated(saved: SavedModel, paths: list[str]) -> Iterator[Batch]:
     """Annotated lists, which may be longer than what a log shows: relevance does not depend on where a document is."""
     from clax.data import Columns, ParquetSource, SessionData
     from clax.data.parquet import parquet_files
+    from clax.logs import check_vocabulary
 
     known = saved.about["data"]
     longest = ParquetSource(parquet_files(paths)).metadata.get("max_positions") or 1_000
@@ -118,6 +121,7 @@ def _annotated(saved: SavedModel, paths: list[str]) -> Iterator[Batch]:
         columns=Columns(clicks=None, positions=None),
         batch_size=256,
     )
+    check_vocabulary(lists, known["vocabulary"], known["num_pairs"])
     for batch in lists:
         yield batch._replace(positions=batch.mask.astype("int32"))
 
