@@ -7,6 +7,10 @@ parameters up by name, add its posteriors to their counts, divide at the end. (I
 the rest of the session again for every parameter.) It runs on part of the log, the best of three times, and is scaled
 up. Both start from one half everywhere, and must agree after one iteration. "Gradient" is the time that training takes,
 first call included, to reach the likelihood (per document, less 1e-4) that EM has after 50 iterations.
+
+PBM and UBM gain from aggregation too; DBN, whose sessions are all different, cannot, and stays below a hundred times.
+Of its E-step (some 8 ms for 200,000 ranks when the machine is idle) about a third is the forward-backward recursion, a
+quarter looking rows up and adding to them, and the rest forming and transposing columns of float64.
 """
 
 from __future__ import annotations
