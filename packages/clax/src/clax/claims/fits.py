@@ -210,8 +210,8 @@ def _train(
 @lru_cache(maxsize=64)
 def _compile(model: ClickModel, steps: int) -> None:
     """Takes one step of a training, so that the next one is compiled."""
-    one = np.ones((_BATCH, _DOCUMENTS))
-    _train(model, make_batch(one, clicks=one), 0, steps, epochs=1)
+    lists = np.tile(np.arange(_DOCUMENTS), (_BATCH, 1))
+    _train(model, make_batch(lists + 1, clicks=lists == 0), 0, steps, epochs=1)
 
 
 @lru_cache(maxsize=8)
