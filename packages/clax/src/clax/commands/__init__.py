@@ -1,0 +1,1 @@
+"""The commands of ``clax``, one module for each few."""

@@ -1,0 +1,125 @@
+"""Ranking metrics against judgements: DCG, nDCG and MRR of the relevance that a click model gives to documents.
+
+DCG uses the gain 2^label - 1 and the discount 1 / log2(1 + rank). A query without any positive label says nothing about
+a ranking: it is left out of all three and counted. Ties keep the order of the list (a stable sort).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import jax
+import numpy as np
+from ir_shared.console import DataWarning, UserError
+from ir_shared.stats import Interval, bootstrap_interval
+from numpy.typing import NDArray
+
+from clax.batch import Batch
+from clax.models.base import ClickModel
+from clax.parameters import Params
+
+__all__ = ["Ranking", "evaluate_ranking", "ranking_metrics"]
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Ranking quality over annotated queries.
+
+    Attributes:
+        per_query: values of each metric, such as ``"ndcg@10"``, by query with a positive label.
+        skipped: how many lists had no positive label.
+    """
+
+    per_query: dict[str, NDArray[np.float64]]
+    skipped: int
+
+    @property
+    def means(self) -> dict[str, float]:
+        """The mean of each metric."""
+        return {name: float(values.mean()) for name, values in self.per_query.items()}
+
+    def interval(self, metric: str, *, seed: int = 0) -> Interval:
+        """A 95 % bootstrap interval over queries."""
+        return bootstrap_interval(self.per_query[metric], seed=seed)
+
+    def to_json(self) -> dict[str, Any]:
+        """Means with intervals, and counts."""
+        intervals = {name: self.interval(name) for name in self.per_query}
+        metrics = {name: {"mean": i.estimate, "low": i.low, "high": i.high} for name, i in intervals.items()}
+        return {"metrics": metrics, "queries": len(next(iter(self.per_query.values()))), "skipped": self.skipped}
+
+
+def evaluate_ranking(
+    model: ClickModel, params: Params, data: Iterable[Batch], *, at: Sequence[int] = (1, 3, 5, 10)
+) -> Ranking:
+    """Ranks each annotated list by the model's relevance and scores it.
+
+    Args:
+        model: any model.
+        params: its weights.
+        data: batches with labels; each session is one query's list.
+        at: cut-offs.
+
+    Raises:
+        UserError: the data has no labels, or no list with a positive label.
+    """
+    if model.constant_relevance:
+        warnings.warn(
+            f"{model.name} gives all documents the same relevance: this ranks nothing", DataWarning, stacklevel=2
+        )
+    relevance = _relevance(model)
+    parts: list[dict[str, NDArray[np.float64]]] = []
+    skipped = 0
+    for batch in data:
+        if batch.labels is None:
+            raise UserError("ranking metrics need labels, which this data does not have")
+        model.check(batch)
+        mask = np.asarray(batch.mask)
+        labels = np.where(mask, np.asarray(batch.labels, float), 0.0)
+        judged = (labels > 0).any(1)
+        skipped += int((mask.any(1) & ~judged).sum())
+        scores = np.asarray(relevance(params, batch), float)
+        parts.append(ranking_metrics(scores[judged], labels[judged], mask[judged], at=at))
+    if not parts or not sum(len(part["mrr"]) for part in parts):
+        raise UserError("no list has a positive label, so there is nothing to rank")
+    return Ranking({name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, skipped)
+
+
+def ranking_metrics(
+    scores: NDArray[np.float64], labels: NDArray[np.float64], mask: NDArray[np.bool_], *, at: Sequence[int]
+) -> dict[str, NDArray[np.float64]]:
+    """DCG, nDCG and MRR of each list.
+
+    Args:
+        scores: [Q, P], higher is better.
+        labels: [Q, P], 0 and up; above 0 is relevant for MRR. Each list must have a positive one.
+        mask: [Q, P].
+        at: cut-offs for DCG, nDCG and MRR; ``"mrr"`` without one looks at the whole list.
+
+    Returns:
+        Values [Q] by ``"dcg@k"``, ``"ndcg@k"``, ``"mrr@k"`` and ``"mrr"``.
+    """
+    by_score, by_label = _sorted(scores, labels, mask), _sorted(labels, labels, mask)
+    discounts = 1 / np.log2(np.arange(2, labels.shape[1] + 2))
+    reciprocal = np.where(by_score > 0, 1 / np.arange(1, labels.shape[1] + 1), 0.0)
+    metrics = {"mrr": reciprocal.max(1, initial=0.0)}
+    for k in at:
+        gained, ideal = (((2.0**x - 1) * discounts)[:, :k].sum(1) for x in (by_score, by_label))
+        metrics[f"dcg@{k}"] = gained
+        metrics[f"ndcg@{k}"] = gained / ideal
+        metrics[f"mrr@{k}"] = reciprocal[:, :k].max(1, initial=0.0)
+    return metrics
+
+
+def _sorted(scores: NDArray[np.float64], labels: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    order = np.argsort(np.where(mask, -scores, np.inf), axis=1, kind="stable")
+    return np.take_along_axis(np.where(mask, labels, 0.0), order, 1)
+
+
+@lru_cache(maxsize=32)
+def _relevance(model: ClickModel) -> Any:
+    return jax.jit(model.relevance)

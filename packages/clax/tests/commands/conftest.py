@@ -1,0 +1,43 @@
+"""A small simulated log, and the command line in this process."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from clax.cli import app
+from ir_shared.console import run_app
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Runs the command line as a shell would see it: exit code, stdout, stderr."""
+
+    def run(*argv: object) -> Outcome:
+        with warnings.catch_warnings(), pytest.raises(SystemExit) as stop:
+            run_app(app, [str(argument) for argument in argv])
+        printed = capsys.readouterr()
+        return Outcome(int(stop.value.code or 0), printed.out, printed.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of 6,000 sessions of a PBM with 20 queries, 8 documents each and 5 positions."""
+    folder = tmp_path_factory.mktemp("pbm")
+    arguments = ["simulate", "--model", "pbm", "-n", 6000, "--queries", 20, "--documents", 8, "--max-positions", 5]
+    with pytest.raises(SystemExit) as stop:
+        run_app(app, [str(a) for a in [*arguments, "-o", folder, "--seed", 3, "--quiet"]])
+    assert not stop.value.code
+    return folder
