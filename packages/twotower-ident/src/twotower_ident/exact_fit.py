@@ -7,6 +7,7 @@ number: a separated position is ``-inf`` or ``inf``, an unlinked one ``nan``, ea
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -95,6 +96,7 @@ def fit_exact(
     weights: FloatArray | None = None,
     ridge: float | None = None,
     start: ExactFit | None = None,
+    names: Sequence[str] | None = None,
 ) -> ExactFit:
     """Fits a two-tower model to sampled or expected cells.
 
@@ -109,6 +111,7 @@ def fit_exact(
             beside the summed loss, default 0; it makes pairs without clicks finite, and ties unlinked positions
             together by supposing that their pairs are equally relevant.
         start: an earlier fit of the same kind to begin at.
+        names: what the features are called, for warnings; the numbers of their columns where not given.
 
     Raises:
         UserError: no clicks, features that do not fit, or a negative weight or ridge.
@@ -120,6 +123,7 @@ def fit_exact(
         fit = _embedding(weighted, ridge or 0.0, start)
     else:
         fit = _linear(weighted, _checked(features, cells), LINEAR_RIDGE if ridge is None else ridge, start)
+        _warn_constant(fit, names)
     if not fit.converged:
         warnings.warn(f"the {tower} fit has not converged in {fit.iterations} steps", DataWarning, stacklevel=2)
     return fit
@@ -182,7 +186,7 @@ def _linear(cells: CellTable, features: FloatArray, ridge: float, start: ExactFi
     bias[usable] = solution.position[usable] - solution.position[reference]
     relevance = features @ solution.weights + solution.position[reference]
     logits = bias[cells.index] + relevance[cells.pair]
-    _report(solution, logits)
+    _warn_separated(logits)
     return ExactFit(
         tower="linear",
         position_bias=bias,
@@ -204,23 +208,25 @@ def _reason(bias: float) -> str:
     return "no click here" if bias < 0 else "every impression clicked"
 
 
-def _report(solution: LinearSolution, logits: FloatArray) -> None:
-    if solution.constant:
+def _warn_constant(fit: ExactFit, names: Sequence[str] | None) -> None:
+    assert fit.linear is not None
+    constant = [str(column) if names is None else names[column] for column in fit.linear.constant]
+    if constant:
+        few = ", ".join(constant[:10]) + (f" and {len(constant) - 10} more" if len(constant) > 10 else "")
         warnings.warn(
-            f"features {_few(solution.constant)} are constant and were dropped; a constant is part of the bias tower",
+            f"features {few} are constant and were dropped; a constant is part of the bias tower",
             DataWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
+
+
+def _warn_separated(logits: FloatArray) -> None:
     if np.abs(logits[np.isfinite(logits)]).max() > _EXTREME_LOGIT:
         warnings.warn(
             "the features separate clicks from non-clicks, and only the ridge keeps the fit finite; raise the ridge",
             DataWarning,
             stacklevel=4,
         )
-
-
-def _few(columns: tuple[int, ...]) -> str:
-    return ", ".join(map(str, columns[:10])) + (f" and {len(columns) - 10} more" if len(columns) > 10 else "")
 
 
 def _weighted(cells: CellTable, weights: FloatArray | None) -> CellTable:

@@ -132,8 +132,8 @@ def parse_columns(columns: str, n_features: int) -> Int64[IntArray, " columns"]:
 def read_letor(path: str | Path, *, n_features: int | None = None, k: int | None = None) -> RankingData:
     """Reads ``label qid:ID 1:v 2:v … # comment`` lines, plain or gzipped.
 
-    A qid may be any text, and a query's lines may lie apart: queries keep the order of their first lines. Missing
-    values written as the largest double become 0, with a warning.
+    A qid may be any text, a query's lines may lie apart, and features may come in any order: queries keep the order of
+    their first lines. Missing values written as the largest double become 0, with a warning.
 
     Args:
         path: the file.
@@ -212,7 +212,7 @@ class _Reader:
         kept = [number for number, line in enumerate(lines) if line.split(b"#", 1)[0].strip()]
         numbered = [self._number_qid(lines[number], first + number) for number in kept]
         try:
-            features, labels, query = _load(numbered, self.n_features)
+            features, labels, query = self._read(numbered)
         except (ValueError, OverflowError) as error:
             raise self._locate(numbered, [first + number for number in kept], error) from error
         bad = ~np.isfinite(features)
@@ -225,6 +225,14 @@ class _Reader:
         self.sentinels += int(missing.sum())
         features[missing] = 0.0
         return features, labels, query
+
+    def _read(self, lines: list[bytes]) -> tuple[FloatArray, FloatArray, IntArray]:
+        """Reads the lines; where that fails, once more with the features of each in order."""
+        try:
+            return _load(lines, self.n_features)
+        except (ValueError, OverflowError):
+            lines[:] = [_in_order(line) for line in lines]
+            return _load(lines, self.n_features)
 
     def _number_qid(self, line: bytes, number: int) -> bytes:
         """The line without comment, its qid replaced by a number: the parser knows only numbers."""
@@ -242,8 +250,10 @@ class _Reader:
         for line, number in zip(lines, numbers, strict=True):
             try:
                 _load([line], self.n_features)
-            except (ValueError, OverflowError) as cause:
-                if self.n_features and (named := _highest(line)) > self.n_features:
+            except (ValueError, OverflowError) as fault:
+                indices = [int(index) for index in re.findall(rb"\s(\d+):", line)]
+                cause = fault if len(set(indices)) == len(indices) else "a feature is given twice"
+                if self.n_features and (named := max(indices, default=0)) > self.n_features:
                     return UserError(
                         f"{self.path}:{number}: feature {named} lies beyond the {self.n_features} declared; "
                         "raise --n-features"
@@ -266,8 +276,14 @@ def _load(lines: list[bytes], n_features: int | None) -> tuple[FloatArray, Float
     return features.toarray(), labels, query.astype(np.int64)
 
 
-def _highest(line: bytes) -> int:
-    return max((int(index) for index in re.findall(rb"\s(\d+):", line)), default=0)
+def _in_order(line: bytes) -> bytes:
+    """The line with its features by rising index; as it is where one has no index."""
+    label, qid, *features = line.split()
+    try:
+        features.sort(key=lambda feature: int(feature.partition(b":")[0]))
+    except ValueError:
+        return line
+    return b" ".join((label, qid, *features)) + b"\n"
 
 
 def _merge(parts: list[tuple[FloatArray, FloatArray]]) -> tuple[FloatArray, FloatArray]:

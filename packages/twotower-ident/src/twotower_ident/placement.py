@@ -169,10 +169,13 @@ def weighted_rows(log: ClickLog, cells: CellTable, weights: PlacementWeights) ->
         weights: of those cells.
     """
     assert cells.pairs is not None
+    from twotower_ident.aggregate import merged_position
+
     named = cells.pairs[cells.pair].with_columns(
-        pl.Series("position", cells.position), pl.Series("weight", weights.weight)
+        pl.Series("group", cells.position), pl.Series("weight", weights.weight)
     )
-    return log.frame.join(named.lazy(), on=["qid", "docid", "position"], how="left", maintain_order="left")
+    rows = log.frame.with_columns(merged_position(log.merge).alias("group"))
+    return rows.join(named.lazy(), on=["qid", "docid", "group"], how="left", maintain_order="left").drop("group")
 
 
 def epsilon_greedy_ess(n: int, temperature: float) -> float:

@@ -106,6 +106,7 @@ class FittedModel:
         parameters: of the relevance tower, by name.
         inputs: how features were made; None for an embedding tower.
         level: θ_reference, which click probabilities need and ranking does not.
+        merge: first position of each group, where the log that it was trained on merges positions.
     """
 
     model: TwoTower
@@ -113,6 +114,7 @@ class FittedModel:
     parameters: dict[str, FloatArray] = field(repr=False)
     inputs: Inputs | None = None
     level: float = 0.0
+    merge: tuple[int, ...] = ()
 
     def click_logits(self, cells: CellTable, relevance: Float64[FloatArray, " pairs"]) -> Float64[FloatArray, " cells"]:
         """θ + γ of each cell, shape [C], from the scores of its pairs [P]."""
@@ -167,7 +169,7 @@ class FittedModel:
         settings = {**asdict(self.model), "tower": tower}
         inputs = None if self.inputs is None else asdict(self.inputs)
         shown = {"model": settings, "inputs": inputs, "position_bias": self.position_bias, "level": self.level}
-        write_json(folder / "model.json", plain(shown))
+        write_json(folder / "model.json", plain({**shown, "merge": self.merge}))
 
     @classmethod
     def load(cls, folder: str | Path) -> FittedModel:
@@ -188,6 +190,6 @@ class FittedModel:
             inputs = None
             if found["inputs"] is not None:
                 inputs = Inputs(tuple(found["inputs"]["names"]))
-            return cls(TwoTower(**settings), bias, parameters, inputs, found["level"])
+            return cls(TwoTower(**settings), bias, parameters, inputs, found["level"], tuple(found["merge"]))
         except (KeyError, TypeError, ValueError, OSError) as error:
             raise UserError(f"{folder}: holds no model that can be read ({error}); write one with train") from error

@@ -77,7 +77,7 @@ def weight_test(
     Raises:
         UserError: a position with a separated effect only, or too few queries for the positions.
     """
-    plain_fit = fit_exact(cells, "linear", features=features.values)
+    plain_fit = fit_exact(cells, "linear", features=features.values, names=features.names)
     weighted_fit = fit_exact(cells, "linear", features=features.values, weights=weights, start=plain_fit)
     both = np.isfinite(plain_fit.position_bias) & np.isfinite(weighted_fit.position_bias)
     positions = np.flatnonzero(both)

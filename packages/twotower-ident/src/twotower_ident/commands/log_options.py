@@ -79,9 +79,9 @@ def read_log(
     feature_column: Sequence[str] | None = None,
     features: str | None = None,
     bias_columns: Sequence[str] | None = None,
-    merge: str | None = None,
+    merge: str | tuple[int, ...] | None = None,
 ) -> ClickLog:
-    """Opens the log as the options say.
+    """Opens the log as the options say; ``merge`` as --merge gives it, or as a model holds it.
 
     Raises:
         UserError: options that cannot be read, or a log that cannot be used.
@@ -136,9 +136,9 @@ def _role(text: str) -> tuple[str, str]:
     return role, name
 
 
-def _merge(text: str | None) -> tuple[int, ...]:
-    if text is None:
-        return ()
+def _merge(text: str | tuple[int, ...] | None) -> tuple[int, ...]:
+    if not isinstance(text, str):
+        return text or ()
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:

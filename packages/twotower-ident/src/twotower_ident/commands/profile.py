@@ -49,7 +49,9 @@ def profile_command(
 
     fitted = FittedModel.load(model)
     wanted = feature_column or (list(fitted.inputs.names) if fitted.inputs else None)
-    opened = read_log(log, column=column, position_base=position_base, feature_column=wanted, features=features)
+    opened = read_log(
+        log, column=column, position_base=position_base, feature_column=wanted, features=features, merge=fitted.merge
+    )
     data = TrainingData(opened.cells(), features_of(opened, features, wanted).values)
     k = data.cells.n_positions
     chosen = _positions(positions, k) if positions else list(range(1, k + 1))
