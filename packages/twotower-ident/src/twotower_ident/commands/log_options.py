@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from ir_shared.console import UserError, notice
 from ir_shared.run_dir import provenance
+
+from twotower_ident.jsonable import plain
 
 if TYPE_CHECKING:
     from twotower_ident.click_log import ClickLog
@@ -109,13 +111,17 @@ def read_features(
     return log_features(log, drop_constant=drop_constant) if log.columns.features else None
 
 
-def document(command: str, log: Sequence[str], seed: int | None = None, **result: object) -> dict[str, Any]:
-    """A result with its provenance, as ``--json`` prints it."""
-    from twotower_ident.log_source import matching_files
+def document(
+    command: str, inputs: Sequence[str] | Mapping[str, Path], seed: int | None = None, **result: object
+) -> dict[str, Any]:
+    """A result with its provenance, as ``--json`` prints it; ``inputs`` are a log as its option names it, or files."""
+    if not isinstance(inputs, Mapping):
+        from twotower_ident.log_source import matching_files
 
-    files = [file for pattern in log for file in matching_files(pattern)]
-    inputs = {Path(file).name: Path(file) for file in files}
-    return {"command": command, **result, "provenance": provenance("twotower-ident", inputs=inputs, seed=seed)}
+        files = [Path(file) for pattern in inputs for file in matching_files(pattern)]
+        inputs = {file.name: file for file in files}
+    found: dict[str, Any] = plain(result)
+    return {"command": command, **found, "provenance": provenance("twotower-ident", inputs=inputs, seed=seed)}
 
 
 def plots_wanted(quiet: bool) -> bool:

@@ -18,9 +18,10 @@ from twotower_ident.commands.log_options import (
     PositionBase,
     Quiet,
     Seed,
+    document,
     read_log,
 )
-from twotower_ident.commands.model_options import Folder, document, features_of
+from twotower_ident.commands.model_options import Folder, features_of
 
 __all__ = ["profile_command"]
 
