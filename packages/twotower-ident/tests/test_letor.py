@@ -65,6 +65,7 @@ def test_the_largest_double_means_missing_and_becomes_zero_with_a_warning(write)
         ("1 qid:1 1:1\n1 1:1\n", "data.txt:2: no qid"),
         ("1 qid:1 1:1\n1 qid:1 1:x\n", "data.txt:2: "),
         ("1 qid:1 0:1\n", "data.txt:1: "),
+        ("1 qid:1 1:1\n1 qid:1 2:1 1:2 2:3\n", "data.txt:2: a feature is given twice"),
         ("# nothing\n", "holds no line"),
     ],
 )
@@ -72,6 +73,13 @@ def test_a_line_that_cannot_be_used_is_named(write, text: str, message: str) -> 
     with pytest.raises(UserError, match=message) as caught:
         read_letor(write(text))
     assert "\n" not in str(caught.value)
+
+
+def test_features_may_come_in_any_order(write) -> None:
+    ordered = read_letor(write("1 qid:a 1:5 2:6 10:7\n0 qid:b 3:1\n"))
+    mixed = read_letor(write("1 qid:a 10:7 2:6 1:5 # odd\n0 qid:b 3:1\n"))
+    np.testing.assert_array_equal(mixed.features, ordered.features)
+    assert mixed.qids == ordered.qids
 
 
 def test_the_declared_number_of_features_pads_and_limits(write) -> None:

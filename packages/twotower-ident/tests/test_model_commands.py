@@ -109,6 +109,41 @@ def test_deep_towers_train_profile_and_go_on(simulated: Path, tmp_path: Path, cl
     assert found[0]["shifts"] == [-2, 2]
 
 
+def test_a_log_with_many_positions_is_merged_once_and_the_model_remembers(tmp_path: Path, cli) -> None:
+    rng, n = np.random.default_rng(3), 4000
+    rows = pl.DataFrame({"qid": rng.integers(0, 20, n), "docid": rng.integers(0, 9, n)}).with_columns(
+        position=pl.Series(np.where(rng.random(n) < 0.5, 1, rng.integers(1, 1300, n))), click=rng.integers(0, 2, n)
+    )
+    log, features, model = tmp_path / "log.parquet", tmp_path / "features.parquet", tmp_path / "model"
+    rows.write_parquet(log)
+    table = rows.select("qid", "docid").unique().sort("qid", "docid")
+    table.with_columns(f0=pl.int_range(pl.len()), f1=pl.lit(2.0)).write_parquet(features)
+    refused = cli("train", log, "--features", features, "--out", model)
+    assert refused.code == 2
+    assert "as --merge 1,2,3,4,5,6,11,21,51 does" in refused.err
+    trained = cli("train", log, "--features", features, "--merge", "1,2,1000", "--out", model)
+    assert trained.code == 0, trained.err
+    assert "features f1 are constant" in trained.err
+    assert [line.split()[0] for line in trained.out.splitlines()[-3:]] == ["1", "2-999", "1000+"]
+    checked = cli("check-model", log, "--model", model, "--features", features, "--json")
+    assert checked.code == 0, checked.err
+    profiled = cli("profile", log, "--model", model, "--features", features, "--out", tmp_path / "p")
+    assert "profile retrains deep two-tower models" in profiled.err
+    assert cli("weights", log, "--merge", "1,2,1000", "--out", tmp_path / "w").code == 0
+    weighted = pl.read_parquet(tmp_path / "w" / "weights.parquet")
+    assert weighted["position"].to_list() == rows["position"].to_list()
+    assert weighted["weight"].is_finite().all()
+
+
+def test_a_training_without_a_finished_epoch_says_so(simulated: Path, tmp_path: Path, cli) -> None:
+    done = cli(
+        "train", simulated / "log.parquet", "--features", simulated / "features.parquet", "--out", tmp_path / "m",
+        "--tower", "deep", "--learning-rate", 1e38, "--epochs", 1, "--steps", 20,
+    )  # fmt: skip
+    assert done.code == 3
+    assert "no epoch was finished, and the model as it began is saved" in done.err
+
+
 def test_an_experiment_is_reproduced_and_gone_on_with(letor: Path, tmp_path: Path, cli) -> None:
     command = ["reproduce", "2-model-fit-linear", "--letor", letor, "--out", tmp_path, "--population", "--seeds", 2]
     done = cli(*command, "--json")

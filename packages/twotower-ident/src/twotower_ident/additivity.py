@@ -8,15 +8,13 @@ weighted sums.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float64, Int64
 
-from twotower_ident.cells import CellTable
+from twotower_ident.cells import CellTable, FloatArray, IntArray
 from twotower_ident.query_blocks import query_blocks
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 __all__ = ["AdditivityTest", "additivity_test"]
 
@@ -47,8 +45,8 @@ class AdditivityTest:
     degrees_of_freedom: int
     n_clusters: int
     p_value: float
-    links: NDArray[np.int64]
-    residuals: NDArray[np.float64]
+    links: Int64[IntArray, "links 2"]
+    residuals: Float64[FloatArray, " links"]
 
     def to_json(self) -> dict[str, Any]:
         """The figures, and the three links with the largest residuals, positions counted from 1."""
@@ -64,7 +62,9 @@ class AdditivityTest:
         }
 
 
-def additivity_test(cells: CellTable, found: NDArray[np.float64], strong: NDArray[np.int64]) -> AdditivityTest | None:
+def additivity_test(
+    cells: CellTable, found: Float64[FloatArray, "positions positions"], strong: Int64[IntArray, " positions"]
+) -> AdditivityTest | None:
     """Tests the cycles of the links that have evidence on both sides.
 
     Where there are more cycles than a tenth of the queries, only the best-supported links are used.
@@ -102,9 +102,7 @@ def additivity_test(cells: CellTable, found: NDArray[np.float64], strong: NDArra
     return AdditivityTest(statistic, df, n_clusters, p_value, links, residuals)
 
 
-def _links(
-    cells: CellTable, found: NDArray[np.float64], strong: NDArray[np.int64], max_cycles: int
-) -> NDArray[np.int64]:
+def _links(cells: CellTable, found: FloatArray, strong: IntArray, max_cycles: int) -> IntArray:
     """The best-supported links, as many as close at most ``max_cycles`` cycles, shape [E, 2]."""
     evidence = np.zeros_like(found)
     for part in cells.chunks():
@@ -126,9 +124,7 @@ def _links(
     return np.array(sorted(chosen), dtype=np.int64).reshape(-1, 2)
 
 
-def _covariance(
-    block: CellTable, links: NDArray[np.int64], found: NDArray[np.float64], cycles: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _covariance(block: CellTable, links: IntArray, found: FloatArray, cycles: FloatArray) -> FloatArray:
     """What a block of queries adds to the covariance of the sums around the cycles, by the delta method."""
     k, j = links[:, 0], links[:, 1]
     scale = 1 / block.by_pair(block.impressions)
@@ -137,5 +133,5 @@ def _covariance(
     influence = clicked[:, k] * passed[:, j] / found[k, j] - clicked[:, j] * passed[:, k] / found[j, k]
     starts = np.flatnonzero(np.diff(block.pair_query, prepend=-1))
     around = np.add.reduceat(influence @ cycles, starts, axis=0)
-    moved: NDArray[np.float64] = around.T @ around
+    moved: FloatArray = around.T @ around
     return moved

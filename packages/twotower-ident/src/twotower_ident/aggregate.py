@@ -27,6 +27,7 @@ __all__ = [
     "aggregate",
     "collision_probability",
     "doc_key",
+    "merged_position",
     "query_key",
     "session_counts",
 ]
@@ -160,19 +161,26 @@ def _rows(
             raise UserError("log: weighting by session needs a session column; name it with --column session=NAME")
         each = 1.0 / pl.len().over("session", "qid")
         shown, clicked = shown * each, clicked * each
-    position = pl.col("position")
-    if merge:
-        position = pl.sum_horizontal((position >= first).cast(pl.Int32) for first in merge)
     return frame.select(
         query_key().alias("q"),
         key.alias("d"),
-        position.cast(pl.Int32).alias("position"),
+        merged_position(merge).alias("position"),
         shown.alias("n"),
         clicked.alias("c"),
         "qid",
         "docid",
         *(pl.col(name).cast(pl.String) for name in columns.bias),
     )
+
+
+def merged_position(merge: tuple[int, ...]) -> pl.Expr:
+    """The position, or the number of its group from 1 where positions are merged."""
+    import polars as pl
+
+    position = pl.col("position")
+    if merge:
+        position = pl.sum_horizontal((position >= first).cast(pl.Int32) for first in merge)
+    return position.cast(pl.Int32)
 
 
 def _queries(frame: pl.LazyFrame) -> pl.DataFrame:
@@ -270,5 +278,5 @@ def _check_factors(count: int) -> None:
     if count > MAX_FACTORS:
         raise UserError(
             f"log: {count} positions or bias factors; merge them to at most {MAX_FACTORS}, as --merge "
-            "1,2,3,4,5,6,11,21,51 of audit and position-bias does"
+            "1,2,3,4,5,6,11,21,51 does; check-model and profile merge as the model does"
         )

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+import polars as pl
 from ir_shared.console import UserError
+from jaxtyping import Bool, Float64, Int32, Int64, UInt64
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
-if TYPE_CHECKING:
-    import polars as pl
-    from numpy.typing import ArrayLike, NDArray
-    from scipy.sparse import csr_array
+__all__ = ["BoolArray", "CellTable", "FloatArray", "IntArray", "group_rows", "run_ids", "sums"]
 
-__all__ = ["CellTable", "group_rows", "run_ids", "sums"]
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+_Numbers = Sequence[Any] | NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,27 +43,27 @@ class CellTable:
             queries (documents, feature vectors or buckets as pairs); None where ``pair_query`` says it all.
     """
 
-    pair: NDArray[np.int64]
-    position: NDArray[np.int32]
-    impressions: NDArray[np.float64]
-    clicks: NDArray[np.float64]
-    pair_query: NDArray[np.int64]
+    pair: Int64[IntArray, " cells"]
+    position: Int32[NDArray[np.int32], " cells"]
+    impressions: Float64[FloatArray, " cells"]
+    clicks: Float64[FloatArray, " cells"]
+    pair_query: Int64[IntArray, " pairs"]
     n_positions: int
-    query_sessions: NDArray[np.float64] | None = None
+    query_sessions: Float64[FloatArray, " queries"] | None = None
     pairs: pl.DataFrame | None = None
     queries: pl.DataFrame | None = None
     factors: pl.DataFrame | None = None
-    members: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+    members: tuple[Int64[IntArray, " memberships"], Int64[IntArray, " memberships"]] | None = None
 
     @classmethod
     def from_arrays(
         cls,
-        pair: ArrayLike,
-        position: ArrayLike,
-        impressions: ArrayLike,
-        clicks: ArrayLike,
+        pair: _Numbers,
+        position: _Numbers,
+        impressions: _Numbers,
+        clicks: _Numbers,
         *,
-        pair_query: ArrayLike | None = None,
+        pair_query: _Numbers | None = None,
         n_positions: int | None = None,
     ) -> CellTable:
         """Builds a table from rows in any order; rows of one cell are added up, rows without impressions dropped.
@@ -110,26 +114,24 @@ class CellTable:
         return int(self.pair_query.max(initial=-1)) + 1
 
     @property
-    def index(self) -> NDArray[np.int64]:
+    def index(self) -> Int64[IntArray, " cells"]:
         """The position from 0, as an array index, shape [C]."""
         return self.position.astype(np.int64) - 1
 
-    def matrix(self, values: NDArray[np.float64]) -> csr_array:
+    def matrix(self, values: Float64[FloatArray, " cells"]) -> csr_array:
         """Values of the cells as a sparse matrix, shape [P, K]; nothing is copied but the row pointers."""
-        from scipy.sparse import csr_array
-
         starts = np.searchsorted(self.pair, np.arange(self.n_pairs + 1))
         return csr_array((values, self.position - np.int32(1), starts), shape=(self.n_pairs, self.n_positions))
 
-    def by_pair(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def by_pair(self, values: Float64[FloatArray, " cells"]) -> Float64[FloatArray, " pairs"]:
         """Sums of the cells' values over each pair, shape [P]."""
         return sums(self.pair, values, self.n_pairs)
 
-    def by_position(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def by_position(self, values: Float64[FloatArray, " cells"]) -> Float64[FloatArray, " positions"]:
         """Sums of the cells' values over each position, shape [K]."""
         return sums(self.index, values, self.n_positions)
 
-    def sessions(self) -> NDArray[np.float64]:
+    def sessions(self) -> Float64[FloatArray, " queries"]:
         """Sessions of each query, shape [Q].
 
         Where the log does not say, the most impressions that the query has at any one position: in a session, a
@@ -140,14 +142,14 @@ class CellTable:
         cell = self.pair_query[self.pair] * self.n_positions + self.index
         if self.n_queries * self.n_positions <= 20 * max(self.n_cells, 1):
             counts = np.bincount(cell, self.impressions, self.n_queries * self.n_positions)
-            most: NDArray[np.float64] = counts.reshape(self.n_queries, self.n_positions).max(axis=1, initial=0.0)
+            most: FloatArray = counts.reshape(self.n_queries, self.n_positions).max(axis=1, initial=0.0)
             return most
         unique, where = np.unique(cell, return_inverse=True)
         most = np.zeros(self.n_queries)
         np.maximum.at(most, unique // self.n_positions, np.bincount(where, self.impressions))
         return most
 
-    def keep_cells(self, kept: NDArray[np.bool_]) -> CellTable:
+    def keep_cells(self, kept: Bool[BoolArray, " cells"]) -> CellTable:
         """The table with only some of the cells; pairs and queries keep their indices."""
         return replace(
             self,
@@ -157,7 +159,7 @@ class CellTable:
             clicks=self.clicks[kept],
         )
 
-    def rekey(self, key: NDArray[np.int64]) -> CellTable:
+    def rekey(self, key: Int64[IntArray, " pairs"]) -> CellTable:
         """Merges pairs into coarser ones, such as equal feature vectors.
 
         Args:
@@ -188,7 +190,7 @@ class CellTable:
             factors=self.factors,
         )
 
-    def membership(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def membership(self) -> tuple[Int64[IntArray, " memberships"], Int64[IntArray, " memberships"]]:
         """Query index and pair index of every (query, pair), each of shape [M]."""
         return self.members or (self.pair_query, np.arange(self.n_pairs))
 
@@ -213,25 +215,21 @@ class CellTable:
         return [" · ".join(str(value) for value in row) for row in self.factors.iter_rows()]
 
 
-def run_ids(ordered: NDArray[np.uint64]) -> NDArray[np.int64]:
+def run_ids(ordered: UInt64[NDArray[np.uint64], " rows"]) -> Int64[IntArray, " rows"]:
     """Numbers the runs of equal values from 0, shape as given."""
     if len(ordered) == 0:
         return np.zeros(0, dtype=np.int64)
     return np.concatenate(([0], np.cumsum(ordered[1:] != ordered[:-1], dtype=np.int64)))
 
 
-def group_rows(rows: NDArray[np.float64]) -> NDArray[np.int64]:
+def group_rows(rows: Float64[FloatArray, "rows columns"]) -> Int64[IntArray, " rows"]:
     """Numbers the distinct rows of a matrix from 0 by a 64-bit hash, shape [P]; -0 and 0 are the same."""
-    import polars as pl
-
     hashed = pl.from_numpy(rows + 0.0).hash_rows(seed=0).to_numpy()
     _, where = np.unique(hashed, return_inverse=True)
     return np.asarray(where, dtype=np.int64)
 
 
-def _added(
-    cell: NDArray[np.int64], size: int, *values: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], list[NDArray[np.float64]]]:
+def _added(cell: IntArray, size: int, *values: FloatArray) -> tuple[IntArray, list[FloatArray]]:
     """The distinct cells, ascending, and the sums of each array over them."""
     if size <= 8 * len(cell):
         # Counting into a dense grid spares a sort.
@@ -241,16 +239,18 @@ def _added(
     return unique, [sums(where, value, len(unique)) for value in values]
 
 
-def sums(index: NDArray[np.int64], values: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+def sums(
+    index: Int64[IntArray, " values"], values: Float64[FloatArray, " values"], size: int
+) -> Float64[FloatArray, " {size}"]:
     """Sums of values by index, shape [size]."""
     return np.bincount(index, values, size).astype(np.float64, copy=False)
 
 
 def _check(
-    pair: NDArray[np.int64],
-    position: NDArray[np.int64],
-    impressions: NDArray[np.float64],
-    clicks: NDArray[np.float64],
+    pair: IntArray,
+    position: IntArray,
+    impressions: FloatArray,
+    clicks: FloatArray,
     n_pairs: int,
     n_positions: int,
 ) -> None:

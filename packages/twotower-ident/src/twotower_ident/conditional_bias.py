@@ -8,22 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import polars as pl
 from ir_shared.console import UserError
+from jaxtyping import Float64, Int64
 
 from twotower_ident.additivity import AdditivityTest, additivity_test
-from twotower_ident.cells import CellTable
+from twotower_ident.cells import BoolArray, CellTable, FloatArray, IntArray
 from twotower_ident.click_log import ClickLog
 from twotower_ident.jsonable import plain
 from twotower_ident.paired_comparison import fit_paired_comparison, hessian, sigmoid_differences
 from twotower_ident.query_blocks import query_blocks
 from twotower_ident.swap_graph import UNSEEN, discordance, reachable, strong_components
-
-if TYPE_CHECKING:
-    import polars as pl
-    from numpy.typing import NDArray
 
 __all__ = ["PositionBias", "conditional_position_bias", "pair_scores", "score_covariance"]
 
@@ -52,21 +50,19 @@ class PositionBias:
     estimator: str
     scale: str
     labels: list[str]
-    bias: NDArray[np.float64]
-    se: NDArray[np.float64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-    impressions: NDArray[np.float64]
+    bias: Float64[FloatArray, " positions"]
+    se: Float64[FloatArray, " positions"]
+    low: Float64[FloatArray, " positions"]
+    high: Float64[FloatArray, " positions"]
+    impressions: Float64[FloatArray, " positions"]
     reason: list[str]
     reference: int
-    covariance: NDArray[np.float64]
+    covariance: Float64[FloatArray, "positions positions"]
     additivity: AdditivityTest | None = None
 
     @property
     def frame(self) -> pl.DataFrame:
         """One row a position: position, bias, se, low, high, impressions, reason."""
-        import polars as pl
-
         return pl.DataFrame(
             {
                 "position": self.labels,
@@ -133,9 +129,7 @@ def conditional_position_bias(log: ClickLog | CellTable, *, test_additivity: boo
     )
 
 
-def _diverging(
-    found: NDArray[np.float64], seen: NDArray[np.bool_], reference: int
-) -> tuple[NDArray[np.float64], list[str]]:
+def _diverging(found: FloatArray, seen: BoolArray, reference: int) -> tuple[FloatArray, list[str]]:
     """The contrast of each position to the reference as if none were finite: ±∞ along one-way links, else NaN."""
     bias = np.full(len(found), np.nan)
     reason = ["no impressions" if not known else "no informative swap links it to the reference" for known in seen]
@@ -150,8 +144,11 @@ def _diverging(
 
 
 def score_covariance(
-    cells: CellTable, members: NDArray[np.int64], theta: NDArray[np.float64], found: NDArray[np.float64]
-) -> NDArray[np.float64]:
+    cells: CellTable,
+    members: Int64[IntArray, " members"],
+    theta: Float64[FloatArray, " members"],
+    found: Float64[FloatArray, "members members"],
+) -> Float64[FloatArray, "members members"]:
     """The sandwich covariance of the grounded fit, zero at the reference.
 
     Args:
@@ -173,8 +170,8 @@ def score_covariance(
 
 
 def pair_scores(
-    cells: CellTable, members: NDArray[np.int64], theta: NDArray[np.float64]
-) -> Iterator[NDArray[np.float64]]:
+    cells: CellTable, members: Int64[IntArray, " members"], theta: Float64[FloatArray, " members"]
+) -> Iterator[Float64[FloatArray, "queries members"]]:
     """Scores of the paired comparison summed by query, a block of whole queries at a time, each of shape [queries, M].
 
     With p_kk' = σ(θ_k − θ_k') and f = n − c, pair i contributes to position k

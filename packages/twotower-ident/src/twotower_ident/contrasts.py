@@ -11,15 +11,13 @@ a graph Laplacian over positions. The asymptotic variance of θ̂_k − θ̂_k' 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
+from jaxtyping import Float64, Int64
 
-from twotower_ident.cells import CellTable
+from twotower_ident.cells import CellTable, FloatArray, IntArray
 from twotower_ident.swap_graph import UNSEEN
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 __all__ = [
     "Contrasts",
@@ -42,8 +40,8 @@ def cell_variances(
     cells: CellTable,
     weights: Weights = "plugin",
     link: Link = "logit",
-    probabilities: NDArray[np.float64] | None = None,
-) -> NDArray[np.float64]:
+    probabilities: Float64[FloatArray, " cells"] | None = None,
+) -> Float64[FloatArray, " cells"]:
     """The information v of one impression in each cell, shape [C].
 
     Args:
@@ -61,11 +59,13 @@ def cell_variances(
         shown, clicked = cells.by_position(cells.impressions), cells.by_position(cells.clicks)
         probabilities = ((clicked + 0.5) / (shown + 1))[cells.index]
     p = np.minimum(probabilities, _CERTAIN)
-    variances: NDArray[np.float64] = p * (1 - p) if link == "logit" else p / (1 - p)
+    variances: FloatArray = p * (1 - p) if link == "logit" else p / (1 - p)
     return variances
 
 
-def swap_laplacian(cells: CellTable, variances: NDArray[np.float64]) -> NDArray[np.float64]:
+def swap_laplacian(
+    cells: CellTable, variances: Float64[FloatArray, " cells"]
+) -> Float64[FloatArray, "positions positions"]:
     """The profiled information L of the positions, shape [K, K].
 
     Args:
@@ -98,29 +98,31 @@ class Contrasts:
         connectivity: second-smallest eigenvalue of each component's Laplacian; NaN for one position alone.
     """
 
-    resistance: NDArray[np.float64]
-    inverse: NDArray[np.float64]
+    resistance: Float64[FloatArray, "positions positions"]
+    inverse: Float64[FloatArray, "positions positions"]
     reference: int
     connectivity: list[float]
 
     @property
-    def standard_errors(self) -> NDArray[np.float64]:
+    def standard_errors(self) -> Float64[FloatArray, " positions"]:
         """Standard error of each θ_k − θ_reference, shape [K]."""
-        errors: NDArray[np.float64] = np.sqrt(self.resistance[:, self.reference])
+        errors: FloatArray = np.sqrt(self.resistance[:, self.reference])
         return errors
 
-    def likelihood_ratio(self, shift: float) -> NDArray[np.float64]:
+    def likelihood_ratio(self, shift: float) -> Float64[FloatArray, " positions"]:
         """Likelihood-ratio statistic 2 Δ log L of moving θ_k − θ_reference by a shift, refitting all else, shape [K].
 
         To second order ``δ² / R_k``, to be held against χ² with one degree of freedom: the profile that retraining
         would give for embedding towers. 0 where the contrast is not identified.
         """
         with np.errstate(divide="ignore"):
-            statistic: NDArray[np.float64] = shift**2 / self.resistance[:, self.reference]
+            statistic: FloatArray = shift**2 / self.resistance[:, self.reference]
         return statistic
 
 
-def resistances(laplacian: NDArray[np.float64], component: NDArray[np.int64]) -> Contrasts:
+def resistances(
+    laplacian: Float64[FloatArray, "positions positions"], component: Int64[IntArray, " positions"]
+) -> Contrasts:
     """Effective resistances, component by component, by Cholesky of the grounded Laplacian.
 
     No pseudo-inverse is taken: its cut-off may take the null direction for a weak link.
@@ -149,7 +151,7 @@ def resistances(laplacian: NDArray[np.float64], component: NDArray[np.int64]) ->
     return Contrasts(resistance, inverse, reference, connectivity)
 
 
-def _inverse(grounded: NDArray[np.float64]) -> NDArray[np.float64]:
+def _inverse(grounded: FloatArray) -> FloatArray:
     """Inverse of a positive definite matrix, scaled to a unit diagonal first: traffic by rank spans many magnitudes."""
     from scipy.linalg import cho_factor, cho_solve
 
@@ -157,7 +159,7 @@ def _inverse(grounded: NDArray[np.float64]) -> NDArray[np.float64]:
         return grounded
     scale = 1 / np.sqrt(np.diag(grounded))
     factor = cho_factor(grounded * scale[:, None] * scale[None, :], lower=True)
-    solved: NDArray[np.float64] = cho_solve(factor, np.eye(len(grounded))) * scale[:, None] * scale[None, :]
+    solved: FloatArray = cho_solve(factor, np.eye(len(grounded))) * scale[:, None] * scale[None, :]
     return (solved + solved.T) / 2
 
 

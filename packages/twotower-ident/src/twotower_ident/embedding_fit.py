@@ -7,17 +7,14 @@ connected parts of the graph in which k leads to k' if some pair was clicked at 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from ir_shared.console import UserError
+from jaxtyping import Float64, Int64
 
+from twotower_ident.cells import CellTable, FloatArray, IntArray
 from twotower_ident.swap_graph import UNSEEN, discordance, reachable, strong_components
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from twotower_ident.cells import CellTable
 
 __all__ = ["EmbeddingSolution", "fit_embedding"]
 
@@ -30,12 +27,12 @@ _LONGEST_STEP = 2.0
 class EmbeddingSolution:
     """What :class:`twotower_ident.exact_fit.ExactFit` says of an embedding tower; the attributes are those."""
 
-    position_bias: NDArray[np.float64]
+    position_bias: Float64[FloatArray, " positions"]
     reference: int
-    relevance: NDArray[np.float64]
+    relevance: Float64[FloatArray, " pairs"]
     reasons: dict[int, str]
-    group: NDArray[np.int64]
-    group_bias: NDArray[np.float64]
+    group: Int64[IntArray, " positions"]
+    group_bias: Float64[FloatArray, " positions"]
     converged: bool
     iterations: int
 
@@ -44,7 +41,7 @@ def fit_embedding(
     cells: CellTable,
     *,
     ridge: float = 0.0,
-    start: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
+    start: tuple[Float64[FloatArray, " positions"], Float64[FloatArray, " pairs"]] | None = None,
 ) -> EmbeddingSolution:
     """Fits θ and γ in every group of positions.
 
@@ -85,8 +82,8 @@ def fit_embedding(
 
 @dataclass(frozen=True)
 class _GroupFit:
-    theta: NDArray[np.float64]
-    gamma: NDArray[np.float64]
+    theta: FloatArray
+    gamma: FloatArray
     converged: bool
     iterations: int
 
@@ -94,7 +91,7 @@ class _GroupFit:
 def _fit_group(
     kept: CellTable,
     ridge: float,
-    start: tuple[NDArray[np.float64], NDArray[np.float64]] | None,
+    start: tuple[FloatArray, FloatArray] | None,
 ) -> _GroupFit | None:
     """Fits the pairs that have clicks and non-clicks here; the others have an infinite γ and do not move θ."""
     n, c = kept.impressions, kept.clicks
@@ -122,10 +119,10 @@ class _Newton:
 
     def __init__(
         self,
-        pair: NDArray[np.int64],
-        k: NDArray[np.int64],
-        n: NDArray[np.float64],
-        c: NDArray[np.float64],
+        pair: IntArray,
+        k: IntArray,
+        n: FloatArray,
+        c: FloatArray,
         ridge: float,
     ) -> None:
         from scipy.sparse import csr_array
@@ -141,9 +138,7 @@ class _Newton:
         # A sparse product costs about ten times a dense one for each multiplication.
         self._dense = 10 * float(lengths @ lengths) > self.n_pairs * self.n_positions**2
 
-    def begin(
-        self, start: tuple[NDArray[np.float64], NDArray[np.float64]] | None
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def begin(self, start: tuple[FloatArray, FloatArray] | None) -> tuple[FloatArray, FloatArray]:
         if start is not None:
             theta = np.nan_to_num(start[0], nan=0.0, posinf=0.0, neginf=0.0)
             return theta - theta[0], np.nan_to_num(start[1], nan=0.0, posinf=0.0, neginf=0.0)
@@ -151,9 +146,7 @@ class _Newton:
         rate = (hit + 0.05) / (seen + 0.1)
         return np.zeros(self.n_positions), np.log(rate) - np.log1p(-rate)
 
-    def run(
-        self, theta: NDArray[np.float64], gamma: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], bool, int]:
+    def run(self, theta: FloatArray, gamma: FloatArray) -> tuple[FloatArray, FloatArray, bool, int]:
         from scipy.special import expit
 
         mu = float(gamma.mean())
@@ -183,15 +176,15 @@ class _Newton:
                 return theta, gamma, True, steps + 1
         return theta, gamma, False, _STEPS
 
-    def _objective(self, theta: NDArray[np.float64], gamma: NDArray[np.float64], mu: float) -> float:
+    def _objective(self, theta: FloatArray, gamma: FloatArray, mu: float) -> float:
         s = theta[self.k] + gamma[self.pair]
         penalty = 0.5 * self.ridge * float(((gamma - mu) ** 2).sum())
         likelihood = float(self.c @ s - self.n @ np.logaddexp(0.0, s))
         return likelihood - penalty
 
     def _step(
-        self, w: NDArray[np.float64], g_theta: NDArray[np.float64], g_gamma: NDArray[np.float64], g_mu: float
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+        self, w: FloatArray, g_theta: FloatArray, g_gamma: FloatArray, g_mu: float
+    ) -> tuple[FloatArray, FloatArray, float]:
         from scipy.linalg import solve
 
         total = np.bincount(self.pair, w, self.n_pairs) + self.ridge
@@ -210,11 +203,11 @@ class _Newton:
         met = np.bincount(self.pair, w * d_theta[self.k], self.n_pairs) - self.ridge * d_mu
         return d_theta, (g_gamma - met) / total, d_mu
 
-    def _gram(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _gram(self, values: FloatArray) -> FloatArray:
         """BᵀB of the cells' values as a matrix B [P, K]."""
         matrix = self._sparse(values)
         if not self._dense:
-            gram: NDArray[np.float64] = (matrix.T @ matrix).toarray()
+            gram: FloatArray = (matrix.T @ matrix).toarray()
             return gram
         gram = np.zeros((self.n_positions, self.n_positions))
         rows = max(1, (1 << 22) // self.n_positions)
@@ -225,14 +218,14 @@ class _Newton:
 
 
 def _contrasts(
-    over: NDArray[np.float64],
-    group: NDArray[np.int64],
-    group_bias: NDArray[np.float64],
+    over: FloatArray,
+    group: IntArray,
+    group_bias: FloatArray,
     reference: int,
-    total: NDArray[np.float64],
-    hit: NDArray[np.float64],
+    total: FloatArray,
+    hit: FloatArray,
     ridge: float,
-) -> tuple[NDArray[np.float64], dict[int, str]]:
+) -> tuple[FloatArray, dict[int, str]]:
     """Bias relative to the reference, [K], and why it is no number where it is none."""
     above, below = reachable(over, reference), reachable(over.T, reference)
     bias, reasons = np.full(len(group), np.nan), {}

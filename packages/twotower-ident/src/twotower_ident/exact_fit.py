@@ -7,20 +7,19 @@ number: a separated position is ``-inf`` or ``inf``, an unlinked one ``nan``, ea
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from ir_shared.console import DataWarning, UserError
+from jaxtyping import Float64, Int, Int64
+from numpy.typing import NDArray
 
+from twotower_ident.cells import CellTable, FloatArray, IntArray
 from twotower_ident.embedding_fit import fit_embedding
 from twotower_ident.jsonable import plain
 from twotower_ident.linear_fit import LINEAR_RIDGE, LinearSolution, fit_linear
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from twotower_ident.cells import CellTable
 
 __all__ = ["ExactFit", "fit_exact", "list_weights", "mean_nll"]
 
@@ -48,18 +47,18 @@ class ExactFit:
     """
 
     tower: Literal["embedding", "linear"]
-    position_bias: NDArray[np.float64]
+    position_bias: Float64[FloatArray, " positions"]
     reference: int
-    relevance: NDArray[np.float64]
+    relevance: Float64[FloatArray, " pairs"]
     reasons: dict[int, str]
-    group: NDArray[np.int64]
-    group_bias: NDArray[np.float64]
+    group: Int64[IntArray, " positions"]
+    group_bias: Float64[FloatArray, " positions"]
     nll: float
     converged: bool
     iterations: int
     linear: LinearSolution | None = field(default=None, repr=False)
 
-    def score(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+    def score(self, features: Float64[FloatArray, "documents features"]) -> Float64[FloatArray, " documents"]:
         """Relevance scores of documents, [N, F] to [N]; the bias tower has no part in them.
 
         Raises:
@@ -67,7 +66,7 @@ class ExactFit:
         """
         if self.linear is None:
             raise UserError("an embedding tower knows only the pairs it was fitted on; fit a tower on features")
-        scores: NDArray[np.float64] = features @ self.linear.weights
+        scores: FloatArray = features @ self.linear.weights
         return scores
 
     def to_json(self) -> dict[str, Any]:
@@ -93,10 +92,11 @@ def fit_exact(
     cells: CellTable,
     tower: Literal["embedding", "linear"] = "embedding",
     *,
-    features: NDArray[np.float64] | None = None,
-    weights: NDArray[np.float64] | None = None,
+    features: FloatArray | None = None,
+    weights: FloatArray | None = None,
     ridge: float | None = None,
     start: ExactFit | None = None,
+    names: Sequence[str] | None = None,
 ) -> ExactFit:
     """Fits a two-tower model to sampled or expected cells.
 
@@ -111,6 +111,7 @@ def fit_exact(
             beside the summed loss, default 0; it makes pairs without clicks finite, and ties unlinked positions
             together by supposing that their pairs are equally relevant.
         start: an earlier fit of the same kind to begin at.
+        names: what the features are called, for warnings; the numbers of their columns where not given.
 
     Raises:
         UserError: no clicks, features that do not fit, or a negative weight or ridge.
@@ -122,12 +123,17 @@ def fit_exact(
         fit = _embedding(weighted, ridge or 0.0, start)
     else:
         fit = _linear(weighted, _checked(features, cells), LINEAR_RIDGE if ridge is None else ridge, start)
+        _warn_constant(fit, names)
     if not fit.converged:
         warnings.warn(f"the {tower} fit has not converged in {fit.iterations} steps", DataWarning, stacklevel=2)
     return fit
 
 
-def mean_nll(impressions: NDArray[np.float64], clicks: NDArray[np.float64], logits: NDArray[np.float64]) -> float:
+def mean_nll(
+    impressions: Float64[FloatArray, " cells"],
+    clicks: Float64[FloatArray, " cells"],
+    logits: Float64[FloatArray, " cells"],
+) -> float:
     """Mean of softplus(s) − y s over impressions; cells of infinite logits cost 0 where the clicks agree, else inf."""
     missed = np.where(logits > 0, impressions - clicks, clicks)
     certain = np.isinf(logits)
@@ -137,14 +143,14 @@ def mean_nll(impressions: NDArray[np.float64], clicks: NDArray[np.float64], logi
     return float(np.nansum(costs) / impressions[~np.isnan(logits)].sum())
 
 
-def list_weights(cells: CellTable, list_lengths: NDArray[np.integer]) -> NDArray[np.float64]:
+def list_weights(cells: CellTable, list_lengths: Int[NDArray[np.integer], " pairs"]) -> Float64[FloatArray, " cells"]:
     """The weight of each cell, [C], that makes a loss average over a session's documents first, then over sessions.
 
     Args:
         cells: the log.
         list_lengths: how many documents a session shows of each pair's query, shape [P].
     """
-    weights: NDArray[np.float64] = 1.0 / list_lengths[cells.pair]
+    weights: FloatArray = 1.0 / list_lengths[cells.pair]
     return weights
 
 
@@ -167,7 +173,7 @@ def _embedding(cells: CellTable, ridge: float, start: ExactFit | None) -> ExactF
     )
 
 
-def _linear(cells: CellTable, features: NDArray[np.float64], ridge: float, start: ExactFit | None) -> ExactFit:
+def _linear(cells: CellTable, features: FloatArray, ridge: float, start: ExactFit | None) -> ExactFit:
     total, hit = cells.by_position(cells.impressions), cells.by_position(cells.clicks)
     bias = np.where(total > 0, np.where(hit <= 0, -np.inf, np.where(hit >= total, np.inf, 0.0)), np.nan)
     reasons = {int(k) + 1: _reason(bias[k]) for k in np.flatnonzero(~np.isfinite(bias))}
@@ -180,7 +186,7 @@ def _linear(cells: CellTable, features: NDArray[np.float64], ridge: float, start
     bias[usable] = solution.position[usable] - solution.position[reference]
     relevance = features @ solution.weights + solution.position[reference]
     logits = bias[cells.index] + relevance[cells.pair]
-    _report(solution, logits)
+    _warn_separated(logits)
     return ExactFit(
         tower="linear",
         position_bias=bias,
@@ -202,13 +208,19 @@ def _reason(bias: float) -> str:
     return "no click here" if bias < 0 else "every impression clicked"
 
 
-def _report(solution: LinearSolution, logits: NDArray[np.float64]) -> None:
-    if solution.constant:
+def _warn_constant(fit: ExactFit, names: Sequence[str] | None) -> None:
+    assert fit.linear is not None
+    constant = [str(column) if names is None else names[column] for column in fit.linear.constant]
+    if constant:
+        few = ", ".join(constant[:10]) + (f" and {len(constant) - 10} more" if len(constant) > 10 else "")
         warnings.warn(
-            f"features {_few(solution.constant)} are constant and were dropped; a constant is part of the bias tower",
+            f"features {few} are constant and were dropped; a constant is part of the bias tower",
             DataWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
+
+
+def _warn_separated(logits: FloatArray) -> None:
     if np.abs(logits[np.isfinite(logits)]).max() > _EXTREME_LOGIT:
         warnings.warn(
             "the features separate clicks from non-clicks, and only the ridge keeps the fit finite; raise the ridge",
@@ -217,11 +229,7 @@ def _report(solution: LinearSolution, logits: NDArray[np.float64]) -> None:
         )
 
 
-def _few(columns: tuple[int, ...]) -> str:
-    return ", ".join(map(str, columns[:10])) + (f" and {len(columns) - 10} more" if len(columns) > 10 else "")
-
-
-def _weighted(cells: CellTable, weights: NDArray[np.float64] | None) -> CellTable:
+def _weighted(cells: CellTable, weights: FloatArray | None) -> CellTable:
     if not cells.n_cells or cells.clicks.sum() <= 0:
         raise UserError("the log holds no click; nothing can be fitted")
     if weights is None:
@@ -232,7 +240,7 @@ def _weighted(cells: CellTable, weights: NDArray[np.float64] | None) -> CellTabl
     return weighted.keep_cells(weights > 0)
 
 
-def _checked(features: NDArray[np.float64] | None, cells: CellTable) -> NDArray[np.float64]:
+def _checked(features: FloatArray | None, cells: CellTable) -> FloatArray:
     if features is None:
         raise UserError("a linear tower needs features; give those of each pair")
     if features.ndim != 2 or len(features) != cells.n_pairs:

@@ -5,19 +5,16 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import polars as pl
 from ir_shared.console import DataWarning, UserError
+from jaxtyping import Float64, Int64
 
 from twotower_ident.aggregate import doc_key, query_key
-from twotower_ident.cells import CellTable, group_rows
+from twotower_ident.cells import CellTable, FloatArray, IntArray, group_rows
 from twotower_ident.click_log import ClickLog
 from twotower_ident.log_source import Source, feature_names, open_source, reading
-
-if TYPE_CHECKING:
-    import polars as pl
-    from numpy.typing import NDArray
 
 __all__ = ["PairFeatures", "feature_buckets", "feature_key", "log_features", "position_leaks", "table_features"]
 
@@ -37,12 +34,14 @@ class PairFeatures:
         constant: features that were dropped because they never vary.
     """
 
-    values: NDArray[np.float64]
+    values: Float64[FloatArray, "pairs features"]
     names: list[str]
     constant: list[str]
 
     @classmethod
-    def checked(cls, values: NDArray[np.float64], names: Sequence[str], *, drop_constant: bool = True) -> PairFeatures:
+    def checked(
+        cls, values: Float64[FloatArray, "pairs features"], names: Sequence[str], *, drop_constant: bool = True
+    ) -> PairFeatures:
         """Drops constant features, puts 0 where a value is missing by Istella's sentinel, and refuses NaN.
 
         Args:
@@ -82,8 +81,6 @@ def log_features(log: ClickLog, *, drop_constant: bool = True) -> PairFeatures:
     Raises:
         UserError: the log was opened without feature columns, or holds NaN.
     """
-    import polars as pl
-
     names = list(log.columns.features)
     if not names:
         raise UserError("log: no feature columns; name them with --feature-column")
@@ -108,8 +105,6 @@ def table_features(
     Raises:
         UserError: a pair of the log that the table lacks or has twice, missing columns, or NaN.
     """
-    import polars as pl
-
     own = log.frame.collect_schema()
     pairs = log.frame.select("qid", "docid").unique()
     with reading("features"):
@@ -129,8 +124,6 @@ def table_features(
 
 
 def _check_join(found: pl.DataFrame, names: Sequence[str]) -> None:
-    import polars as pl
-
     twice = found.filter(pl.struct("q", "d").is_duplicated())
     if twice.height:
         raise UserError(f"features: query {twice['qid'][0]}, document {twice['docid'][0]} has two rows; keep one")
@@ -143,8 +136,6 @@ def _check_join(found: pl.DataFrame, names: Sequence[str]) -> None:
 
 
 def _matrix(frame: pl.DataFrame, drop_constant: bool) -> PairFeatures:
-    import polars as pl
-
     columns, names = [], []
     for series in frame.iter_columns():
         kind = series.dtype.inner if isinstance(series.dtype, (pl.List, pl.Array)) else series.dtype
@@ -164,7 +155,7 @@ def _matrix(frame: pl.DataFrame, drop_constant: bool) -> PairFeatures:
     return PairFeatures.checked(np.hstack(columns), names, drop_constant=drop_constant)
 
 
-def feature_key(features: PairFeatures, kind: str, detail: str) -> NDArray[np.int64]:
+def feature_key(features: PairFeatures, kind: str, detail: str) -> Int64[IntArray, " pairs"]:
     """A key of each pair by its features, from 0, shape [P].
 
     Args:
@@ -183,7 +174,9 @@ def feature_key(features: PairFeatures, kind: str, detail: str) -> NDArray[np.in
     return group_rows(features.values.round(int(detail)) if detail else features.values)
 
 
-def feature_buckets(features: PairFeatures, *, bins: int = 10, columns: Sequence[str] = ()) -> NDArray[np.int64]:
+def feature_buckets(
+    features: PairFeatures, *, bins: int = 10, columns: Sequence[str] = ()
+) -> Int64[IntArray, " pairs"]:
     """A coarse key of each pair: a grid of quantiles on at most three features, or on three principal components.
 
     Args:
@@ -211,10 +204,10 @@ def feature_buckets(features: PairFeatures, *, bins: int = 10, columns: Sequence
     return np.asarray(key, dtype=np.int64).reshape(-1)
 
 
-def _components(features: PairFeatures) -> NDArray[np.float64]:
+def _components(features: PairFeatures) -> FloatArray:
     scaled = (features.values - features.values.mean(axis=0)) / features.values.std(axis=0)
     _, vectors = np.linalg.eigh(scaled.T @ scaled)
-    leading: NDArray[np.float64] = scaled @ vectors[:, ::-1][:, :3]
+    leading: FloatArray = scaled @ vectors[:, ::-1][:, :3]
     return leading
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from ir_shared.console import UserError
+from jaxtyping import Float64, Int64
 
-from twotower_ident.cells import CellTable
+from twotower_ident.cells import CellTable, FloatArray, IntArray
 from twotower_ident.letor import RankingData
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 __all__ = ["Design", "factor_log", "gaussian_letor", "interval_features"]
 
@@ -85,7 +83,7 @@ def factor_log(
 
 def interval_features(
     *, n_queries: int, overlap: float, seed: int = 0
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+) -> tuple[Float64[FloatArray, " documents"], Int64[IntArray, " documents"]]:
     """One feature whose range at position j = 1..10 is [j − 1 − s, j + s] within [0, 10], uniformly filled.
 
     With s = −0.3 no two positions share a value, with 0.3 only neighbours do, with 10 all do.
@@ -109,7 +107,7 @@ def interval_features(
 
 def _positions(
     rng: np.random.Generator, n_pairs: int, n_positions: int, impressions: int, design: Design, temperature: float
-) -> NDArray[np.int64]:
+) -> IntArray:
     """Positions from 1 of each impression, [P, T]."""
     shape = (n_pairs, impressions)
     own = np.broadcast_to(rng.integers(1, n_positions + 1, (n_pairs, 1)), shape)

@@ -8,16 +8,14 @@ estimator for comparison.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
+from jaxtyping import Float64
 
-from twotower_ident.cells import CellTable
+from twotower_ident.cells import BoolArray, CellTable, FloatArray, IntArray
 from twotower_ident.click_log import ClickLog
 from twotower_ident.conditional_bias import FINITE, PositionBias
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 __all__ = ["Harvest", "harvested_position_bias", "swap_rates"]
 
@@ -57,7 +55,9 @@ def harvested_position_bias(log: ClickLog | CellTable, estimator: Harvest) -> Po
     )
 
 
-def swap_rates(cells: CellTable) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def swap_rates(
+    cells: CellTable,
+) -> tuple[Float64[FloatArray, "positions positions"], Float64[FloatArray, "positions positions"]]:
     """Sums over the pairs seen at both k and k' of their click-through rate at k, and how many pairs, both [K, K]."""
     k = cells.n_positions
     rates, pairs = np.zeros((k, k)), np.zeros((k, k))
@@ -68,7 +68,7 @@ def swap_rates(cells: CellTable) -> tuple[NDArray[np.float64], NDArray[np.float6
     return rates, pairs
 
 
-def _pivot(rates: NDArray[np.float64], pairs: NDArray[np.float64], seen: NDArray[np.int64]) -> NDArray[np.float64]:
+def _pivot(rates: FloatArray, pairs: FloatArray, seen: IntArray) -> FloatArray:
     ratio = np.full(len(rates), np.nan)
     reference = seen[0]
     for k in seen:
@@ -77,7 +77,7 @@ def _pivot(rates: NDArray[np.float64], pairs: NDArray[np.float64], seen: NDArray
     return ratio
 
 
-def _chain(rates: NDArray[np.float64], pairs: NDArray[np.float64], seen: NDArray[np.int64]) -> NDArray[np.float64]:
+def _chain(rates: FloatArray, pairs: FloatArray, seen: IntArray) -> FloatArray:
     ratio = np.full(len(rates), np.nan)
     ratio[seen[0]] = 1.0
     for before, k in pairwise(seen):
@@ -86,7 +86,7 @@ def _chain(rates: NDArray[np.float64], pairs: NDArray[np.float64], seen: NDArray
     return ratio
 
 
-def _all_pairs(rates: NDArray[np.float64], pairs: NDArray[np.float64], seen: NDArray[np.int64]) -> NDArray[np.float64]:
+def _all_pairs(rates: FloatArray, pairs: FloatArray, seen: IntArray) -> FloatArray:
     """Maximises ``Σ_{k≠k'} ĉ ln(e_k r_kk') + (N_kk' − ĉ) ln(1 − e_k r_kk')`` with r symmetric, all within (0, 1)."""
     from scipy.optimize import minimize
     from scipy.special import expit
@@ -97,7 +97,7 @@ def _all_pairs(rates: NDArray[np.float64], pairs: NDArray[np.float64], seen: NDA
     link = np.concatenate([np.arange(m), np.arange(m)])
     shown, clicked = pairs[a, b], rates[a, b]
 
-    def loss(free: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+    def loss(free: FloatArray) -> tuple[float, FloatArray]:
         # Logits of both factors keep the probabilities inside (0, 1); ln(1 − e^s) through expm1 stays accurate near 0.
         examined, relevant = -np.logaddexp(0, -free[:k]), -np.logaddexp(0, -free[k:])
         log_p = np.minimum(examined[a] + relevant[link], -1e-12)
@@ -126,9 +126,9 @@ def _all_pairs(rates: NDArray[np.float64], pairs: NDArray[np.float64], seen: NDA
     return ratio
 
 
-def _linked(pairs: NDArray[np.float64], reference: int) -> NDArray[np.bool_]:
+def _linked(pairs: FloatArray, reference: int) -> BoolArray:
     from twotower_ident.swap_graph import weak_components
 
     component = weak_components(pairs, np.diag(pairs) > 0)
-    linked: NDArray[np.bool_] = (component == component[reference]) & (component >= 0)
+    linked: BoolArray = (component == component[reference]) & (component >= 0)
     return linked

@@ -13,16 +13,16 @@ import zlib
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 from ir_shared.console import DataWarning, UserError
+from jaxtyping import Float64, Int64
+
+from twotower_ident.cells import FloatArray, IntArray
 
 __all__ = ["MSLR_FEATURES", "RankingData", "parse_columns", "prepare", "read_letor"]
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 MSLR_FEATURES: Final = 136
 """Features of the MSLR-WEB sets; they want the logarithm of ``prepare``."""
@@ -46,9 +46,9 @@ class RankingData:
         qids: names of the queries, Q of them.
     """
 
-    features: Floats
-    labels: Floats
-    offsets: Ints
+    features: Float64[FloatArray, "documents features"]
+    labels: Float64[FloatArray, " documents"]
+    offsets: Int64[IntArray, " bounds"]
     qids: tuple[str, ...]
 
     @property
@@ -57,16 +57,16 @@ class RankingData:
         return len(self.offsets) - 1
 
     @property
-    def sizes(self) -> Ints:
+    def sizes(self) -> Int64[IntArray, " queries"]:
         """Documents of each query, [Q]."""
         return np.diff(self.offsets)
 
     @property
-    def query(self) -> Ints:
+    def query(self) -> Int64[IntArray, " documents"]:
         """Index of each document's query, [N]."""
         return np.repeat(np.arange(self.n_queries), self.sizes)
 
-    def with_labels(self, labels: Floats) -> RankingData:
+    def with_labels(self, labels: Float64[FloatArray, " documents"]) -> RankingData:
         """The same documents with other labels, [N]."""
         return replace(self, labels=labels)
 
@@ -74,7 +74,7 @@ class RankingData:
         """Only some features, e.g. ``"0-99"``; see :func:`parse_columns`."""
         return replace(self, features=self.features[:, parse_columns(columns, self.features.shape[1])])
 
-    def take(self, rows: Ints) -> RankingData:
+    def take(self, rows: Int64[IntArray, " rows"]) -> RankingData:
         """Some documents, in the order of ``rows``, which must keep queries together; emptied queries go."""
         query = self.query[rows]
         kept, sizes = np.unique(query, return_counts=True)
@@ -107,7 +107,7 @@ def prepare(data: RankingData, *, k: int = 25, min_label: float = 1.0, log: bool
     return replace(taken, features=np.sign(taken.features) * np.log1p(np.abs(taken.features)))
 
 
-def parse_columns(columns: str, n_features: int) -> Ints:
+def parse_columns(columns: str, n_features: int) -> Int64[IntArray, " columns"]:
     """Reads ``all``, ``0-99`` or ``1,3,5-7``: columns from 0, ranges with both ends.
 
     Raises:
@@ -132,8 +132,8 @@ def parse_columns(columns: str, n_features: int) -> Ints:
 def read_letor(path: str | Path, *, n_features: int | None = None, k: int | None = None) -> RankingData:
     """Reads ``label qid:ID 1:v 2:v … # comment`` lines, plain or gzipped.
 
-    A qid may be any text, and a query's lines may lie apart: queries keep the order of their first lines. Missing
-    values written as the largest double become 0, with a warning.
+    A qid may be any text, a query's lines may lie apart, and features may come in any order: queries keep the order of
+    their first lines. Missing values written as the largest double become 0, with a warning.
 
     Args:
         path: the file.
@@ -157,7 +157,7 @@ def read_letor(path: str | Path, *, n_features: int | None = None, k: int | None
     return reader.result()
 
 
-def _open(path: Path) -> IO[bytes] | gzip.GzipFile:
+def _open(path: Path) -> io.BufferedIOBase:
     try:
         file = path.open("rb")
     except OSError as error:
@@ -175,7 +175,7 @@ class _Reader:
     def __init__(self, path: Path, n_features: int | None, k: int | None) -> None:
         self.path, self.n_features, self.k = path, n_features, k
         self.index: dict[bytes, int] = {}
-        self.parts: list[list[tuple[Floats, Floats]]] = []
+        self.parts: list[list[tuple[FloatArray, FloatArray]]] = []
         self.sentinels = 0
 
     def add(self, lines: list[bytes], first: int) -> None:
@@ -208,11 +208,11 @@ class _Reader:
         qids = tuple(qid.decode(errors="backslashreplace") for qid in self.index)
         return RankingData(features, labels, offsets, qids)
 
-    def _parse(self, lines: list[bytes], first: int) -> tuple[Floats, Floats, Ints]:
+    def _parse(self, lines: list[bytes], first: int) -> tuple[FloatArray, FloatArray, IntArray]:
         kept = [number for number, line in enumerate(lines) if line.split(b"#", 1)[0].strip()]
         numbered = [self._number_qid(lines[number], first + number) for number in kept]
         try:
-            features, labels, query = _load(numbered, self.n_features)
+            features, labels, query = self._read(numbered)
         except (ValueError, OverflowError) as error:
             raise self._locate(numbered, [first + number for number in kept], error) from error
         bad = ~np.isfinite(features)
@@ -225,6 +225,14 @@ class _Reader:
         self.sentinels += int(missing.sum())
         features[missing] = 0.0
         return features, labels, query
+
+    def _read(self, lines: list[bytes]) -> tuple[FloatArray, FloatArray, IntArray]:
+        """Reads the lines; where that fails, once more with the features of each in order."""
+        try:
+            return _load(lines, self.n_features)
+        except (ValueError, OverflowError):
+            lines[:] = [_in_order(line) for line in lines]
+            return _load(lines, self.n_features)
 
     def _number_qid(self, line: bytes, number: int) -> bytes:
         """The line without comment, its qid replaced by a number: the parser knows only numbers."""
@@ -242,8 +250,10 @@ class _Reader:
         for line, number in zip(lines, numbers, strict=True):
             try:
                 _load([line], self.n_features)
-            except (ValueError, OverflowError) as cause:
-                if self.n_features and (named := _highest(line)) > self.n_features:
+            except (ValueError, OverflowError) as fault:
+                indices = [int(index) for index in re.findall(rb"\s(\d+):", line)]
+                cause = fault if len(set(indices)) == len(indices) else "a feature is given twice"
+                if self.n_features and (named := max(indices, default=0)) > self.n_features:
                     return UserError(
                         f"{self.path}:{number}: feature {named} lies beyond the {self.n_features} declared; "
                         "raise --n-features"
@@ -252,7 +262,7 @@ class _Reader:
         return UserError(f"{self.path}: {error}")
 
 
-def _load(lines: list[bytes], n_features: int | None) -> tuple[Floats, Floats, Ints]:
+def _load(lines: list[bytes], n_features: int | None) -> tuple[FloatArray, FloatArray, IntArray]:
     if not lines:
         return np.zeros((0, n_features or 0)), np.zeros(0), np.zeros(0, dtype=np.int64)
     from sklearn.datasets import load_svmlight_file
@@ -266,17 +276,23 @@ def _load(lines: list[bytes], n_features: int | None) -> tuple[Floats, Floats, I
     return features.toarray(), labels, query.astype(np.int64)
 
 
-def _highest(line: bytes) -> int:
-    return max((int(index) for index in re.findall(rb"\s(\d+):", line)), default=0)
+def _in_order(line: bytes) -> bytes:
+    """The line with its features by rising index; as it is where one has no index."""
+    label, qid, *features = line.split()
+    try:
+        features.sort(key=lambda feature: int(feature.partition(b":")[0]))
+    except ValueError:
+        return line
+    return b" ".join((label, qid, *features)) + b"\n"
 
 
-def _merge(parts: list[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
+def _merge(parts: list[tuple[FloatArray, FloatArray]]) -> tuple[FloatArray, FloatArray]:
     width = max(features.shape[1] for features, _ in parts)
     padded = [np.pad(features, ((0, 0), (0, width - features.shape[1]))) for features, _ in parts]
     return np.concatenate(padded), np.concatenate([labels for _, labels in parts])
 
 
-def _best(parts: list[tuple[Floats, Floats]], k: int) -> tuple[Floats, Floats]:
+def _best(parts: list[tuple[FloatArray, FloatArray]], k: int) -> tuple[FloatArray, FloatArray]:
     features, labels = _merge(parts)
     order = np.sort(np.argsort(-labels, kind="stable")[:k])
     return features[order], labels[order]

@@ -9,17 +9,15 @@ features.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Float64, Int64
 
-from twotower_ident.cells import CellTable
+from twotower_ident.cells import BoolArray, CellTable, FloatArray, IntArray
 from twotower_ident.contrasts import Link, Weights, cell_variances
 from twotower_ident.features import PairFeatures
 from twotower_ident.jsonable import plain
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 __all__ = ["FeatureMoments", "LinearOverlap", "feature_moments", "generalised_inverse", "linear_overlap"]
 
@@ -41,12 +39,12 @@ class LinearOverlap:
         null_features: for each direction that is not identified, the features that trade for positions, largest first.
     """
 
-    positions: NDArray[np.int64]
+    positions: Int64[IntArray, " seen"]
     rank: int
     full_rank: int
-    identified: NDArray[np.bool_]
-    se: NDArray[np.float64]
-    inflation: NDArray[np.float64]
+    identified: Bool[BoolArray, " seen"]
+    se: Float64[FloatArray, " seen"]
+    inflation: Float64[FloatArray, " seen"]
     null_features: list[list[str]]
 
     @property
@@ -121,18 +119,20 @@ class FeatureMoments:
         scale: weighted standard deviation, shape [F].
     """
 
-    cross: NDArray[np.float64]
-    gram: NDArray[np.float64]
-    centre: NDArray[np.float64]
-    scale: NDArray[np.float64]
+    cross: Float64[FloatArray, "positions features"]
+    gram: Float64[FloatArray, "features features"]
+    centre: Float64[FloatArray, " features"]
+    scale: Float64[FloatArray, " features"]
 
-    def standardised(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def standardised(self, values: Float64[FloatArray, "rows features"]) -> Float64[FloatArray, "rows features"]:
         """Features on the scale of the sums, shape as given."""
-        scaled: NDArray[np.float64] = (values - self.centre) / self.scale
+        scaled: FloatArray = (values - self.centre) / self.scale
         return scaled
 
 
-def feature_moments(cells: CellTable, values: NDArray[np.float64], information: NDArray[np.float64]) -> FeatureMoments:
+def feature_moments(
+    cells: CellTable, values: Float64[FloatArray, "pairs features"], information: Float64[FloatArray, " cells"]
+) -> FeatureMoments:
     """The sums M and G in one pass.
 
     Args:
@@ -158,13 +158,15 @@ def feature_moments(cells: CellTable, values: NDArray[np.float64], information: 
     return FeatureMoments(cross, gram, centre, scale)
 
 
-def generalised_inverse(gram: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
+def generalised_inverse(
+    gram: Float64[FloatArray, "features features"],
+) -> tuple[Float64[FloatArray, "features features"], int]:
     """Inverse of a Gram matrix on its range, and its rank; features that repeat others count once."""
     values, vectors = np.linalg.eigh(gram)
     kept = values > _TOLERANCE * max(float(values.max(initial=0.0)), np.finfo(float).tiny)
     return (vectors[:, kept] / values[kept]) @ vectors[:, kept].T, int(kept.sum())
 
 
-def _top(direction: NDArray[np.float64], features: PairFeatures) -> list[str]:
+def _top(direction: FloatArray, features: PairFeatures) -> list[str]:
     """The features with the largest part in a direction of standardised weights."""
     return [features.names[j] for j in np.argsort(-np.abs(direction), kind="stable")[:3]]

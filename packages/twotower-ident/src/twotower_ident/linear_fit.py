@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
+from jaxtyping import Float64
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from twotower_ident.cells import CellTable
+from twotower_ident.cells import CellTable, FloatArray
 
 __all__ = ["LINEAR_RIDGE", "LinearSolution", "fit_linear"]
 
@@ -38,8 +36,8 @@ class LinearSolution:
         iterations: Newton steps.
     """
 
-    weights: NDArray[np.float64]
-    position: NDArray[np.float64]
+    weights: Float64[FloatArray, " features"]
+    position: Float64[FloatArray, " positions"]
     rank: int
     null_features: tuple[dict[int, float], ...]
     constant: tuple[int, ...]
@@ -58,7 +56,7 @@ class LinearSolution:
 
 def fit_linear(
     cells: CellTable,
-    features: NDArray[np.float64],
+    features: Float64[FloatArray, "pairs features"],
     *,
     ridge: float,
     start: LinearSolution | None = None,
@@ -98,20 +96,18 @@ def fit_linear(
 
 @dataclass(frozen=True)
 class _Curvature:
-    diagonal: NDArray[np.float64]
-    cross: NDArray[np.float64]
-    inner: NDArray[np.float64]
+    diagonal: FloatArray
+    cross: FloatArray
+    inner: FloatArray
     ridge: float
 
     @property
-    def schur(self) -> NDArray[np.float64]:
+    def schur(self) -> FloatArray:
         """Curvature of w with the positions profiled out, without the ridge, shape [F, F]."""
-        matrix: NDArray[np.float64] = self.inner - self.cross.T @ (self.cross / self.diagonal[:, None])
+        matrix: FloatArray = self.inner - self.cross.T @ (self.cross / self.diagonal[:, None])
         return matrix
 
-    def solve(
-        self, gradient_theta: NDArray[np.float64], gradient: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def solve(self, gradient_theta: FloatArray, gradient: FloatArray) -> tuple[FloatArray, FloatArray]:
         """The Newton step that descends."""
         from scipy.linalg import LinAlgError, solve
 
@@ -128,7 +124,7 @@ class _Curvature:
 class _Problem:
     """The mean loss on standardised features."""
 
-    def __init__(self, cells: CellTable, features: NDArray[np.float64], ridge: float) -> None:
+    def __init__(self, cells: CellTable, features: FloatArray, ridge: float) -> None:
         self.cells, self.ridge = cells, ridge
         total = cells.impressions.sum()
         self.m, self.y = cells.impressions / total, cells.clicks / total
@@ -144,7 +140,7 @@ class _Problem:
         self.varies = varies
         self.z = (features[:, varies] - self.mean[varies]) / self.scale[varies]
 
-    def begin(self, start: LinearSolution | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def begin(self, start: LinearSolution | None) -> tuple[FloatArray, FloatArray]:
         if start is not None and start.weights.shape == self.scale.shape:
             theta = np.where(self.usable, start.position + self.mean @ start.weights, 0.0)
             return theta, (start.weights * self.scale)[self.varies]
@@ -153,17 +149,15 @@ class _Problem:
         theta[self.usable] = np.log(rate) - np.log1p(-rate)
         return theta, np.zeros(self.z.shape[1])
 
-    def logits(self, theta: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        scores: NDArray[np.float64] = theta[self.cells.index] + (self.z @ weights)[self.cells.pair]
+    def logits(self, theta: FloatArray, weights: FloatArray) -> FloatArray:
+        scores: FloatArray = theta[self.cells.index] + (self.z @ weights)[self.cells.pair]
         return scores
 
-    def objective(self, theta: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    def objective(self, theta: FloatArray, weights: FloatArray) -> float:
         s = self.logits(theta, weights)
         return float(self.m @ np.logaddexp(0.0, s) - self.y @ s + 0.5 * self.ridge * weights @ weights)
 
-    def derivatives(
-        self, theta: NDArray[np.float64], weights: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], _Curvature]:
+    def derivatives(self, theta: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray, _Curvature]:
         from scipy.special import expit
 
         p = expit(self.logits(theta, weights))
@@ -178,9 +172,7 @@ class _Problem:
         gradient = self.z.T @ self.cells.by_pair(residual) + self.ridge * weights
         return self.cells.by_position(residual), gradient, curvature
 
-    def solution(
-        self, theta: NDArray[np.float64], weights: NDArray[np.float64], converged: bool, steps: int
-    ) -> LinearSolution:
+    def solution(self, theta: FloatArray, weights: FloatArray, converged: bool, steps: int) -> LinearSolution:
         values, directions = np.linalg.eigh(self.derivatives(theta, weights)[2].schur)
         determined = values > _RANK_TOLERANCE * values.max(initial=0.0)
         columns = np.flatnonzero(self.varies)
@@ -204,11 +196,11 @@ class _Problem:
 def _halve(
     problem: _Problem,
     value: float,
-    theta: NDArray[np.float64],
-    weights: NDArray[np.float64],
-    delta_theta: NDArray[np.float64],
-    delta: NDArray[np.float64],
-) -> tuple[float, tuple[NDArray[np.float64], NDArray[np.float64], float]]:
+    theta: FloatArray,
+    weights: FloatArray,
+    delta_theta: FloatArray,
+    delta: FloatArray,
+) -> tuple[float, tuple[FloatArray, FloatArray, float]]:
     """Shortens the step until the objective does not rise, rounding aside."""
     step = 1.0
     while step > 1e-9:

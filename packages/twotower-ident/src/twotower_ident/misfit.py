@@ -7,17 +7,15 @@ What hurts is a residual that goes with placement: then the policy decides how l
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+import polars as pl
 from ir_shared.console import UserError
+from jaxtyping import Float64
 
-from twotower_ident.cells import CellTable, sums
+from twotower_ident.cells import CellTable, FloatArray, sums
 from twotower_ident.jsonable import plain
-
-if TYPE_CHECKING:
-    import polars as pl
-    from numpy.typing import NDArray
 
 __all__ = ["Calibration", "ResidualMap", "calibration", "residual_map", "residual_placement_correlation"]
 
@@ -36,17 +34,15 @@ class ResidualMap:
     """
 
     by: str
-    edges: NDArray[np.float64]
-    mean: NDArray[np.float64]
-    z: NDArray[np.float64]
-    impressions: NDArray[np.float64]
+    edges: Float64[FloatArray, " edges"]
+    mean: Float64[FloatArray, "positions bins"]
+    z: Float64[FloatArray, "positions bins"]
+    impressions: Float64[FloatArray, "positions bins"]
     labels: list[str]
 
     @property
     def frame(self) -> pl.DataFrame:
         """One row a position and decile: position, decile, mean residual, z, impressions."""
-        import polars as pl
-
         k, d = self.mean.shape
         return pl.DataFrame(
             {
@@ -65,8 +61,8 @@ class ResidualMap:
 
 def residual_map(
     cells: CellTable,
-    probabilities: NDArray[np.float64],
-    values: NDArray[np.float64],
+    probabilities: FloatArray,
+    values: FloatArray,
     *,
     by: Literal["relevance", "propensity"] = "relevance",
     bins: int = 10,
@@ -102,8 +98,8 @@ def residual_map(
 
 
 def residual_placement_correlation(
-    cells: CellTable, probabilities: NDArray[np.float64], propensities: NDArray[np.float64]
-) -> NDArray[np.float64]:
+    cells: CellTable, probabilities: FloatArray, propensities: FloatArray
+) -> Float64[FloatArray, " positions"]:
     """Correlation of residual and placement propensity over the impressions of each position, shape [K].
 
     Away from zero where the model's errors go with placement, which is what makes a policy's bias; NaN where either
@@ -124,7 +120,7 @@ def residual_placement_correlation(
     both = cells.by_position(n * centred[0] * centred[1])
     spread = [cells.by_position(n * value**2) / total for value in centred]
     with np.errstate(invalid="ignore", divide="ignore"):
-        correlation: NDArray[np.float64] = np.where(
+        correlation: FloatArray = np.where(
             np.minimum(*spread) > 1e-18, both / total / np.sqrt(spread[0] * spread[1]), np.nan
         )
     return correlation
@@ -141,13 +137,13 @@ class Calibration:
         error: expected calibration error, the mean absolute difference over impressions.
     """
 
-    predicted: NDArray[np.float64]
-    observed: NDArray[np.float64]
-    impressions: NDArray[np.float64]
+    predicted: Float64[FloatArray, " bins"]
+    observed: Float64[FloatArray, " bins"]
+    impressions: Float64[FloatArray, " bins"]
     error: float
 
 
-def calibration(cells: CellTable, probabilities: NDArray[np.float64], *, bins: int = 10) -> Calibration:
+def calibration(cells: CellTable, probabilities: FloatArray, *, bins: int = 10) -> Calibration:
     """Groups impressions by predicted click rate, as many in each group, and compares with the clicks.
 
     Args:
@@ -167,7 +163,7 @@ def calibration(cells: CellTable, probabilities: NDArray[np.float64], *, bins: i
     return Calibration(predicted[used] / shown[used], clicked[used] / shown[used], shown[used], error)
 
 
-def _check(cells: CellTable, probabilities: NDArray[np.float64]) -> None:
+def _check(cells: CellTable, probabilities: FloatArray) -> None:
     if probabilities.shape != cells.impressions.shape:
         raise UserError(f"predictions: shape {probabilities.shape}; give one for each of the {cells.n_cells} cells")
     if not ((probabilities >= 0) & (probabilities <= 1)).all():

@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from ir_shared.console import DataWarning, UserError
+from jaxtyping import Float64, Int64
 
-from twotower_ident.cells import CellTable
+from twotower_ident.cells import CellTable, FloatArray, IntArray
 from twotower_ident.features import PairFeatures
 from twotower_ident.jsonable import plain
 from twotower_ident.swap_graph import weak_components
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 __all__ = ["ClassifierKind", "ClassifierOverlap", "classifier_overlap", "position_probabilities"]
 
@@ -46,12 +44,12 @@ class ClassifierOverlap:
         component: of each position, linked at an overlap of 0.05, shape [S].
     """
 
-    positions: NDArray[np.int64]
-    overlap: NDArray[np.float64]
-    auc: NDArray[np.float64]
+    positions: Int64[IntArray, " seen"]
+    overlap: Float64[FloatArray, "seen seen"]
+    auc: Float64[FloatArray, "seen seen"]
     log_loss: float
     prior_log_loss: float
-    component: NDArray[np.int64]
+    component: IntArray
 
     def to_json(self) -> dict[str, Any]:
         """The figures, positions counted from 1."""
@@ -113,7 +111,7 @@ def classifier_overlap(
 
 def position_probabilities(
     cells: CellTable, features: PairFeatures, *, kind: ClassifierKind = "trees", seed: int = 0
-) -> NDArray[np.float64]:
+) -> Float64[FloatArray, "cells positions"]:
     """π̂(k | x) of each cell's pair from the fold that does not hold its query, shape [C, K].
 
     Raises:
@@ -161,22 +159,22 @@ def _classifier(kind: ClassifierKind, seed: int) -> Any:
     )
 
 
-def _weighted(kind: ClassifierKind, weights: NDArray[np.float64]) -> dict[str, Any]:
+def _weighted(kind: ClassifierKind, weights: FloatArray) -> dict[str, Any]:
     return {"logisticregression__sample_weight": weights} if kind == "logistic" else {"sample_weight": weights}
 
 
-def _overlaps(scores: NDArray[np.float64], row: NDArray[np.int64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
+def _overlaps(scores: FloatArray, row: IntArray, weight: FloatArray) -> FloatArray:
     n = scores.shape[1]
     found = np.zeros((n, n))
     for k in range(n):
         own = row == k
         share = scores[own, k : k + 1] / (scores[own, k : k + 1] + scores[own])
         found[k] = np.average(4 * share * (1 - share), axis=0, weights=weight[own])
-    both: NDArray[np.float64] = (found + found.T) / 2
+    both: FloatArray = (found + found.T) / 2
     return both
 
 
-def _areas(scores: NDArray[np.float64], row: NDArray[np.int64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
+def _areas(scores: FloatArray, row: IntArray, weight: FloatArray) -> FloatArray:
     from sklearn.metrics import roc_auc_score
 
     n = scores.shape[1]

@@ -7,20 +7,17 @@ only, a linear tower from any overlap that leaves its design at full rank, a net
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from ir_shared.console import UserError
+from jaxtyping import Int64
 
-from twotower_ident.cells import CellTable, group_rows
+from twotower_ident.cells import CellTable, IntArray, group_rows
 from twotower_ident.contrasts import Link, Weights, cell_variances, resistances, swap_laplacian
 from twotower_ident.features import PairFeatures, feature_buckets, position_leaks
 from twotower_ident.linear_design import LinearOverlap, linear_overlap
 from twotower_ident.overlap import ClassifierKind, ClassifierOverlap, classifier_overlap
 from twotower_ident.swap_graph import position_graph
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 __all__ = ["FeatureOverlap", "GraphView", "feature_overlap", "graph_view"]
 
@@ -131,7 +128,7 @@ def feature_overlap(
 
 
 def graph_view(
-    cells: CellTable, key: NDArray[np.int64], name: str, weights: Weights = "plugin", link: Link = "logit"
+    cells: CellTable, key: Int64[IntArray, " pairs"], name: str, weights: Weights = "plugin", link: Link = "logit"
 ) -> GraphView:
     """The position graph when pairs with one key count as one.
 

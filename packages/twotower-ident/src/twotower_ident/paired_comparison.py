@@ -7,13 +7,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from ir_shared.console import UserError
+from jaxtyping import Float64
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from twotower_ident.cells import FloatArray
 
 __all__ = ["PairedFit", "fit_paired_comparison", "hessian", "sigmoid_differences"]
 
@@ -31,19 +30,21 @@ class PairedFit:
         steps: Newton steps taken.
     """
 
-    theta: NDArray[np.float64]
+    theta: Float64[FloatArray, " positions"]
     steps: int
 
 
-def sigmoid_differences(theta: NDArray[np.float64]) -> NDArray[np.float64]:
+def sigmoid_differences(theta: Float64[FloatArray, " positions"]) -> Float64[FloatArray, "positions positions"]:
     """``σ(θ_k − θ_k')``, shape [K, K]."""
     from scipy.special import expit
 
-    probability: NDArray[np.float64] = expit(theta[:, None] - theta[None, :])
+    probability: FloatArray = expit(theta[:, None] - theta[None, :])
     return probability
 
 
-def hessian(found: NDArray[np.float64], theta: NDArray[np.float64]) -> NDArray[np.float64]:
+def hessian(
+    found: Float64[FloatArray, "positions positions"], theta: Float64[FloatArray, " positions"]
+) -> Float64[FloatArray, "positions positions"]:
     """Negative second derivative of the paired-comparison likelihood: a graph Laplacian, shape [K, K].
 
     Args:
@@ -53,11 +54,11 @@ def hessian(found: NDArray[np.float64], theta: NDArray[np.float64]) -> NDArray[n
     p = sigmoid_differences(theta)
     edges = (found + found.T) * p * (1 - p)
     np.fill_diagonal(edges, 0.0)
-    laplacian: NDArray[np.float64] = np.diag(edges.sum(axis=1)) - edges
+    laplacian: FloatArray = np.diag(edges.sum(axis=1)) - edges
     return laplacian
 
 
-def fit_paired_comparison(found: NDArray[np.float64]) -> PairedFit:
+def fit_paired_comparison(found: Float64[FloatArray, "positions positions"]) -> PairedFit:
     """Fits strengths by Newton's method, grounded at the first position.
 
     Args:

@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+import polars as pl
 from ir_shared.console import DataWarning, UserError
+from jaxtyping import Float64
 
-from twotower_ident.cells import CellTable
+from twotower_ident.cells import CellTable, FloatArray
 from twotower_ident.click_log import ClickLog
 from twotower_ident.features import PairFeatures
 from twotower_ident.jsonable import plain
 from twotower_ident.overlap import ClassifierKind, position_probabilities
-
-if TYPE_CHECKING:
-    import polars as pl
-    from numpy.typing import NDArray
 
 __all__ = [
     "PlacementWeights",
@@ -57,8 +55,8 @@ class PlacementWeights:
     """
 
     scheme: Scheme
-    weight: NDArray[np.float64]
-    propensity: NDArray[np.float64]
+    weight: Float64[FloatArray, " cells"]
+    propensity: Float64[FloatArray, " cells"]
     ess_share: float
     max_weight: float
     top_mass: float
@@ -82,7 +80,7 @@ def placement_weights(
     scheme: Scheme = "raw",
     *,
     clip: float | None = None,
-    propensities: NDArray[np.float64] | None = None,
+    propensities: FloatArray | None = None,
 ) -> PlacementWeights:
     """Weights for every cell.
 
@@ -114,7 +112,7 @@ def placement_weights(
     return _report(cells, scheme, weight, propensity)
 
 
-def empirical_propensities(cells: CellTable) -> NDArray[np.float64]:
+def empirical_propensities(cells: CellTable) -> Float64[FloatArray, " cells"]:
     """Share of a query's sessions that showed the document at the position, ``n_ik / n_q``, shape [C].
 
     The weights of a cell's impressions then sum to n_q: all observed cells of a query count the same. A query with one
@@ -130,25 +128,23 @@ def empirical_propensities(cells: CellTable) -> NDArray[np.float64]:
 
 def modelled_propensities(
     cells: CellTable, features: PairFeatures, *, kind: ClassifierKind = "trees", seed: int = 0
-) -> NDArray[np.float64]:
+) -> Float64[FloatArray, " cells"]:
     """π̂(k | x) of a classifier, cross-fitted by query, shape [C]; for queries with few sessions.
 
     It is the probability of the position given that the document is shown; see
     :func:`twotower_ident.overlap.position_probabilities`.
     """
     probability = position_probabilities(cells, features, kind=kind, seed=seed)
-    own: NDArray[np.float64] = probability[np.arange(cells.n_cells), cells.index]
+    own: FloatArray = probability[np.arange(cells.n_cells), cells.index]
     return np.maximum(own, 1e-6)
 
 
-def logged_propensities(log: ClickLog) -> NDArray[np.float64]:
+def logged_propensities(log: ClickLog) -> Float64[FloatArray, " cells"]:
     """The log's own propensities, their harmonic mean over each cell, in the order of ``log.cells()``, shape [C].
 
     Raises:
         UserError: the log has no such column, or its positions are merged or split by a bias column.
     """
-    import polars as pl
-
     from twotower_ident.aggregate import doc_key, query_key
 
     names = log.frame.collect_schema().names()
@@ -172,13 +168,14 @@ def weighted_rows(log: ClickLog, cells: CellTable, weights: PlacementWeights) ->
         cells: its cells with ``labels="pairs"``.
         weights: of those cells.
     """
-    import polars as pl
-
     assert cells.pairs is not None
+    from twotower_ident.aggregate import merged_position
+
     named = cells.pairs[cells.pair].with_columns(
-        pl.Series("position", cells.position), pl.Series("weight", weights.weight)
+        pl.Series("group", cells.position), pl.Series("weight", weights.weight)
     )
-    return log.frame.join(named.lazy(), on=["qid", "docid", "position"], how="left", maintain_order="left")
+    rows = log.frame.with_columns(merged_position(log.merge).alias("group"))
+    return rows.join(named.lazy(), on=["qid", "docid", "group"], how="left", maintain_order="left").drop("group")
 
 
 def epsilon_greedy_ess(n: int, temperature: float) -> float:
@@ -195,9 +192,7 @@ def epsilon_greedy_ess(n: int, temperature: float) -> float:
     return n**2 / (1 / own + n * (n - 1) / temperature)
 
 
-def _scheme(
-    cells: CellTable, scheme: Scheme, propensity: NDArray[np.float64], clip: float | None
-) -> NDArray[np.float64]:
+def _scheme(cells: CellTable, scheme: Scheme, propensity: FloatArray, clip: float | None) -> FloatArray:
     raw = 1 / propensity
     if scheme == "clip":
         assert clip is not None
@@ -212,11 +207,7 @@ def _scheme(
     return raw
 
 
-def _report(
-    cells: CellTable, scheme: Scheme, weight: NDArray[np.float64], propensity: NDArray[np.float64]
-) -> PlacementWeights:
-    import polars as pl
-
+def _report(cells: CellTable, scheme: Scheme, weight: FloatArray, propensity: FloatArray) -> PlacementWeights:
     n = cells.impressions
     total, square = cells.by_position(n * weight), cells.by_position(n * weight**2)
     shown = cells.by_position(n)
@@ -236,7 +227,7 @@ def _report(
     )
 
 
-def _top_mass(impressions: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
+def _top_mass(impressions: FloatArray, weight: FloatArray) -> float:
     order = np.argsort(-weight, kind="stable")
     n, w = impressions[order], weight[order]
     left = 0.01 * n.sum()
@@ -244,9 +235,7 @@ def _top_mass(impressions: NDArray[np.float64], weight: NDArray[np.float64]) -> 
     return float((taken * w).sum() / (n * w).sum())
 
 
-def _notes(
-    cells: CellTable, propensity: NDArray[np.float64], weight: NDArray[np.float64], ess_share: float
-) -> list[str]:
+def _notes(cells: CellTable, propensity: FloatArray, weight: FloatArray, ess_share: float) -> list[str]:
     notes = []
     if (propensity >= 1 - 1e-12).all():
         notes.append("the log is deterministic: every placement has probability 1, so weighting changes nothing")

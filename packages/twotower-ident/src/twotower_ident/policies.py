@@ -7,18 +7,16 @@ every document keeps its position, and the log holds no swap.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from ir_shared.console import UserError
+from jaxtyping import Float64, Int64
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from numpy.typing import NDArray
-
-    from twotower_ident.letor import RankingData
+from twotower_ident.cells import FloatArray, IntArray
+from twotower_ident.letor import RankingData
 
 __all__ = ["EpsilonGreedy", "ExpertPolicy", "Gumbel", "LearnedPolicy", "PivotSwap", "RankScores", "Sampler"]
 
@@ -27,10 +25,11 @@ _CHUNK = 2_500_000
 """Ranked documents that are held at a time."""
 
 
+@runtime_checkable
 class RankScores(Protocol):
     """Scores documents for display, once for each (query, document)."""
 
-    def scores(self, data: RankingData, rng: np.random.Generator) -> NDArray[np.float64]:
+    def scores(self, data: RankingData, rng: np.random.Generator) -> Float64[FloatArray, " documents"]:
         """Scores, shape [N]; the highest of a query is shown first."""
         ...
 
@@ -48,7 +47,7 @@ class ExpertPolicy:
     def __post_init__(self) -> None:
         _check_strength(self.strength)
 
-    def scores(self, data: RankingData, rng: np.random.Generator) -> NDArray[np.float64]:
+    def scores(self, data: RankingData, rng: np.random.Generator) -> Float64[FloatArray, " documents"]:
         """Scores, shape [N]."""
         return _blend(data.labels, self.strength, rng)
 
@@ -62,7 +61,7 @@ class LearnedPolicy:
         strength: α.
     """
 
-    model: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    model: Callable[[FloatArray], FloatArray]
     strength: float = 1.0
 
     def __post_init__(self) -> None:
@@ -89,21 +88,24 @@ class LearnedPolicy:
 
         return cls(fit_regressor(data.features, data.labels, seed=seed), strength)
 
-    def scores(self, data: RankingData, rng: np.random.Generator) -> NDArray[np.float64]:
+    def scores(self, data: RankingData, rng: np.random.Generator) -> Float64[FloatArray, " documents"]:
         """Scores, shape [N]."""
         return _blend(self.model(data.features), self.strength, rng)
 
 
+@runtime_checkable
 class Sampler(Protocol):
     """Draws the order of a session. Documents are named by their rank in the fixed order, from 0."""
 
-    def place(self, scores: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
+    def place(
+        self, scores: Float64[FloatArray, "sessions n"], rng: np.random.Generator
+    ) -> Int64[IntArray, "sessions n"]:
         """Which document is at each position: scores in falling order [S, n] to documents by position [S, n]."""
         ...
 
     def count(
-        self, scores: NDArray[np.float64], sessions: NDArray[np.int64], rng: np.random.Generator
-    ) -> NDArray[np.int64]:
+        self, scores: Float64[FloatArray, "queries n"], sessions: Int64[IntArray, " queries"], rng: np.random.Generator
+    ) -> Int64[IntArray, "queries n n"]:
         """How often each document takes each position.
 
         Args:
@@ -116,7 +118,7 @@ class Sampler(Protocol):
         """
         ...
 
-    def placement(self, n: int) -> NDArray[np.float64]:
+    def placement(self, n: int) -> Float64[FloatArray, "{n} {n}"]:
         """Probability of each document at each position, shape [n, n].
 
         Raises:
@@ -138,7 +140,9 @@ class EpsilonGreedy:
     def __post_init__(self) -> None:
         _check_probability(self.temperature)
 
-    def place(self, scores: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
+    def place(
+        self, scores: Float64[FloatArray, "sessions n"], rng: np.random.Generator
+    ) -> Int64[IntArray, "sessions n"]:
         """Documents by position, [S, n]."""
         docs = _fixed(*scores.shape)
         shuffled = rng.random(len(docs)) < self.temperature
@@ -146,8 +150,8 @@ class EpsilonGreedy:
         return docs
 
     def count(
-        self, scores: NDArray[np.float64], sessions: NDArray[np.int64], rng: np.random.Generator
-    ) -> NDArray[np.int64]:
+        self, scores: Float64[FloatArray, "queries n"], sessions: Int64[IntArray, " queries"], rng: np.random.Generator
+    ) -> Int64[IntArray, "queries n n"]:
         """Counts, [Q, n, n]; only the shuffled sessions are drawn one by one."""
         shuffled = rng.binomial(sessions, self.temperature)
         counts = _count_drawn(lambda chunk: rng.permuted(_fixed(*chunk.shape), axis=1), scores, shuffled)
@@ -155,7 +159,7 @@ class EpsilonGreedy:
         counts[:, ranks, ranks] += (sessions - shuffled)[:, None]
         return counts
 
-    def placement(self, n: int) -> NDArray[np.float64]:
+    def placement(self, n: int) -> Float64[FloatArray, "{n} {n}"]:
         """(1 − τ) I + τ/n, [n, n]."""
         return (1 - self.temperature) * np.eye(n) + self.temperature / n
 
@@ -174,18 +178,20 @@ class Gumbel:
         if not self.temperature >= 0:
             raise UserError(f"temperature {self.temperature:g}: Gumbel noise takes 0 or more")
 
-    def place(self, scores: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
+    def place(
+        self, scores: Float64[FloatArray, "sessions n"], rng: np.random.Generator
+    ) -> Int64[IntArray, "sessions n"]:
         """Documents by position, [S, n]."""
         noisy = scores + self.temperature * rng.gumbel(size=scores.shape)
         return np.argsort(-noisy, axis=1, kind="stable")
 
     def count(
-        self, scores: NDArray[np.float64], sessions: NDArray[np.int64], rng: np.random.Generator
-    ) -> NDArray[np.int64]:
+        self, scores: Float64[FloatArray, "queries n"], sessions: Int64[IntArray, " queries"], rng: np.random.Generator
+    ) -> Int64[IntArray, "queries n n"]:
         """Counts, [Q, n, n]."""
         return _count_drawn(lambda chunk: self.place(chunk, rng), scores, sessions)
 
-    def placement(self, n: int) -> NDArray[np.float64]:
+    def placement(self, n: int) -> Float64[FloatArray, "{n} {n}"]:
         """Only without noise; with noise it would be a sum over all orders."""
         if self.temperature == 0:
             return np.eye(n)
@@ -209,7 +215,9 @@ class PivotSwap:
         if self.pivot < 1:
             raise UserError(f"pivot {self.pivot}: positions count from 1")
 
-    def place(self, scores: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
+    def place(
+        self, scores: Float64[FloatArray, "sessions n"], rng: np.random.Generator
+    ) -> Int64[IntArray, "sessions n"]:
         """Documents by position, [S, n]."""
         docs = _fixed(*scores.shape)
         n, pivot = docs.shape[1], self.pivot - 1
@@ -222,12 +230,12 @@ class PivotSwap:
         return docs
 
     def count(
-        self, scores: NDArray[np.float64], sessions: NDArray[np.int64], rng: np.random.Generator
-    ) -> NDArray[np.int64]:
+        self, scores: Float64[FloatArray, "queries n"], sessions: Int64[IntArray, " queries"], rng: np.random.Generator
+    ) -> Int64[IntArray, "queries n n"]:
         """Counts, [Q, n, n]."""
         return _count_drawn(lambda chunk: self.place(chunk, rng), scores, sessions)
 
-    def placement(self, n: int) -> NDArray[np.float64]:
+    def placement(self, n: int) -> Float64[FloatArray, "{n} {n}"]:
         """The pivot keeps its place with 1 − τ, every other document with 1 − τ/(n − 1); [n, n]."""
         matrix = np.eye(n)
         pivot = self.pivot - 1
@@ -240,15 +248,15 @@ class PivotSwap:
         return matrix
 
 
-def _fixed(rows: int, n: int) -> NDArray[np.int64]:
+def _fixed(rows: int, n: int) -> IntArray:
     return np.tile(np.arange(n), (rows, 1))
 
 
 def _count_drawn(
-    draw: Callable[[NDArray[np.float64]], NDArray[np.int64]],
-    scores: NDArray[np.float64],
-    sessions: NDArray[np.int64],
-) -> NDArray[np.int64]:
+    draw: Callable[[FloatArray], IntArray],
+    scores: FloatArray,
+    sessions: IntArray,
+) -> IntArray:
     """Draws sessions in chunks of consecutive ones and counts documents by position, [Q, n, n]."""
     n_queries, n = scores.shape
     counts = np.zeros((n_queries, n * n), dtype=np.int64)
@@ -264,14 +272,12 @@ def _count_drawn(
     return counts.reshape(n_queries, n, n)
 
 
-def _blend(values: NDArray[np.float64], strength: float, rng: np.random.Generator) -> NDArray[np.float64]:
+def _blend(values: FloatArray, strength: float, rng: np.random.Generator) -> FloatArray:
     noise = rng.uniform(0.0, _LABEL_RANGE, len(values))
     return strength * values + (1 - abs(strength)) * noise
 
 
-def _least_squares(
-    features: NDArray[np.float64], labels: NDArray[np.float64]
-) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+def _least_squares(features: FloatArray, labels: FloatArray) -> Callable[[FloatArray], FloatArray]:
     mean, level = features.mean(axis=0), float(labels.mean())
     weights = np.linalg.lstsq(features - mean, labels - level, rcond=None)[0]
     return lambda other: (other - mean) @ weights + level

@@ -7,12 +7,12 @@ does; with documents stored by falling label a constant score then reaches nDCG 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
+from jaxtyping import Float64, Int64
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from twotower_ident.cells import FloatArray, IntArray
 
 __all__ = ["TieRule", "click_nll", "curve_error", "mrr", "ndcg", "perplexity"]
 
@@ -20,14 +20,14 @@ TieRule = Literal["expected", "index"]
 
 
 def ndcg(
-    scores: NDArray[np.float64],
-    labels: NDArray[np.float64],
-    offsets: NDArray[np.int64],
+    scores: Float64[FloatArray, " documents"],
+    labels: Float64[FloatArray, " documents"],
+    offsets: Int64[IntArray, " bounds"],
     *,
     k: int | None = None,
     ties: TieRule = "expected",
     drop_empty: bool = False,
-) -> NDArray[np.float64]:
+) -> Float64[FloatArray, " queries"]:
     """NDCG of each query with gain 2^label − 1 and discount 1/log₂(1 + rank).
 
     Args:
@@ -50,14 +50,14 @@ def ndcg(
 
 
 def mrr(
-    scores: NDArray[np.float64],
-    labels: NDArray[np.float64],
-    offsets: NDArray[np.int64],
+    scores: Float64[FloatArray, " documents"],
+    labels: Float64[FloatArray, " documents"],
+    offsets: Int64[IntArray, " bounds"],
     *,
     k: int | None = None,
     ties: TieRule = "expected",
     relevant_from: float = 1.0,
-) -> NDArray[np.float64]:
+) -> Float64[FloatArray, " queries"]:
     """Reciprocal rank of the first relevant document of each query, 0 where none is in the first k.
 
     Args:
@@ -85,7 +85,11 @@ def mrr(
     return values
 
 
-def click_nll(impressions: NDArray[np.float64], clicks: NDArray[np.float64], probability: NDArray[np.float64]) -> float:
+def click_nll(
+    impressions: Float64[FloatArray, " cells"],
+    clicks: Float64[FloatArray, " cells"],
+    probability: Float64[FloatArray, " cells"],
+) -> float:
     """Mean negative log-likelihood of an impression; cells of shape [C]."""
     with np.errstate(divide="ignore", invalid="ignore"):
         hit = np.where(clicks > 0, clicks * np.log(probability), 0.0)
@@ -94,25 +98,27 @@ def click_nll(impressions: NDArray[np.float64], clicks: NDArray[np.float64], pro
 
 
 def perplexity(
-    impressions: NDArray[np.float64], clicks: NDArray[np.float64], probability: NDArray[np.float64]
+    impressions: Float64[FloatArray, " cells"],
+    clicks: Float64[FloatArray, " cells"],
+    probability: Float64[FloatArray, " cells"],
 ) -> float:
     """2 to the mean negative log₂-likelihood: 1 is certain, 2 a coin; cells of shape [C]."""
     return float(np.exp(click_nll(impressions, clicks, probability)))
 
 
-def curve_error(found: NDArray[np.float64], truth: NDArray[np.float64]) -> float:
+def curve_error(found: Float64[FloatArray, " positions"], truth: Float64[FloatArray, " positions"]) -> float:
     """Mean squared error of a position curve, both [K], relative to their first positions; ``nan`` is left out."""
     difference = (found - found[0]) - (truth - truth[0])
     return float(np.nanmean(difference**2))
 
 
 def _dcg(
-    scores: NDArray[np.float64],
-    gain: NDArray[np.float64],
-    offsets: NDArray[np.int64],
+    scores: FloatArray,
+    gain: FloatArray,
+    offsets: IntArray,
     k: int | None,
     ties: TieRule,
-) -> NDArray[np.float64]:
+) -> FloatArray:
     order, rank = _ranked(scores, offsets)
     discount = 1.0 / np.log2(1.0 + rank)
     if k is not None:
@@ -124,14 +130,14 @@ def _dcg(
     return np.bincount(query, gain[order] * discount, len(offsets) - 1).astype(np.float64)
 
 
-def _ranked(scores: NDArray[np.float64], offsets: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _ranked(scores: FloatArray, offsets: IntArray) -> tuple[IntArray, IntArray]:
     """Documents of each query by falling score, and their ranks from 1; both [N]."""
     sizes = np.diff(offsets)
     order = np.lexsort((-scores, np.repeat(np.arange(len(sizes)), sizes)))
     return order, np.arange(len(order)) - np.repeat(offsets[:-1], sizes) + 1
 
 
-def _tie_groups(ordered: NDArray[np.float64], query: NDArray[np.int64]) -> NDArray[np.int64]:
+def _tie_groups(ordered: FloatArray, query: IntArray) -> IntArray:
     """Numbers the runs of equal scores within a query, [N]."""
     new = np.ones(len(ordered), dtype=bool)
     new[1:] = (ordered[1:] != ordered[:-1]) | (query[1:] != query[:-1])

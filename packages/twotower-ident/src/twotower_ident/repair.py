@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Float64, Int64
 
+from twotower_ident.cells import FloatArray, IntArray
 from twotower_ident.contrasts import Contrasts
 from twotower_ident.swap_graph import SwapGraph
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 __all__ = ["Exploration", "Merge", "Swap", "best_swap", "bridging_swaps", "exploration_for", "merges"]
 
@@ -66,7 +64,7 @@ class Exploration:
     sessions: float
 
 
-def bridging_swaps(graph: SwapGraph, variance: NDArray[np.float64], target: float) -> list[Swap]:
+def bridging_swaps(graph: SwapGraph, variance: Float64[FloatArray, " positions"], target: float) -> list[Swap]:
     """The fewest swaps that connect a split graph: from each component's busiest position to the busiest of all.
 
     Args:
@@ -89,7 +87,9 @@ def bridging_swaps(graph: SwapGraph, variance: NDArray[np.float64], target: floa
     return swaps
 
 
-def best_swap(contrasts: Contrasts, component: NDArray[np.int64], variance: NDArray[np.float64]) -> Swap | None:
+def best_swap(
+    contrasts: Contrasts, component: Int64[IntArray, " positions"], variance: Float64[FloatArray, " positions"]
+) -> Swap | None:
     """The two positions whose extra swap impressions lower the largest standard error most.
 
     An extra edge of weight ω between a and b changes resistances by a rank-one update (Sherman and Morrison 1950):
@@ -142,7 +142,7 @@ def merges(graph: SwapGraph) -> list[Merge]:
     return found
 
 
-def exploration_for(target: float, sessions: float, variance: NDArray[np.float64]) -> Exploration:
+def exploration_for(target: float, sessions: float, variance: Float64[FloatArray, " seen"]) -> Exploration:
     """The share of sessions to shuffle for a target standard error, from ``R = (1/v_k + 1/v_k') / (N τ (2 − τ))``.
 
     Exact at τ = 1, and for all τ where v is the same everywhere; otherwise an approximation.
@@ -159,7 +159,7 @@ def exploration_for(target: float, sessions: float, variance: NDArray[np.float64
     return Exploration(target, temperature, needed)
 
 
-def _edge(one: float, other: NDArray[np.float64] | float) -> NDArray[np.float64]:
+def _edge(one: float, other: FloatArray | float) -> FloatArray:
     """Weight of one swap impression, half at each position: ``v_a v_b / (2 (v_a + v_b))``."""
-    weight: NDArray[np.float64] = np.asarray(one * other / (2 * (one + other)))
+    weight: FloatArray = np.asarray(one * other / (2 * (one + other)))
     return weight

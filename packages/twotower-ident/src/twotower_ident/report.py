@@ -101,7 +101,7 @@ def _facts(report: AuditReport) -> str:
                 "informative pairs (clicked and not)",
                 f"{shares.pairs:.2%}, with {shares.impressions:.2%} of the traffic",
             ],
-            ["median impressions of an informative pair", f"{shares.impressions_each:g}"],
+            ["median impressions of an informative pair", f"{shares.impressions_each:g}" if shares.pairs else "-"],
             ["queries with one session", f"{shares.single_session_queries:.2%}"],
         ],
     )

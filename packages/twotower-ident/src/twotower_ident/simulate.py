@@ -8,20 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import polars as pl
 from ir_shared.console import UserError
+from jaxtyping import Float64, Int, Int64
+from numpy.typing import NDArray
 
-from twotower_ident.cells import CellTable
-
-if TYPE_CHECKING:
-    import polars as pl
-    from numpy.typing import NDArray
-
-    from twotower_ident.letor import RankingData
-    from twotower_ident.policies import RankScores, Sampler
-    from twotower_ident.user_models import UserModel
+from twotower_ident.cells import CellTable, FloatArray, IntArray
+from twotower_ident.letor import RankingData
+from twotower_ident.policies import RankScores, Sampler
+from twotower_ident.user_models import UserModel
 
 __all__ = [
     "ClickWorld",
@@ -50,10 +47,10 @@ class ClickWorld:
         qids: names of the queries.
     """
 
-    offsets: NDArray[np.int64]
-    relevance: NDArray[np.float64]
-    scores: NDArray[np.float64]
-    position_bias: NDArray[np.float64]
+    offsets: Int64[IntArray, " bounds"]
+    relevance: Float64[FloatArray, " pairs"]
+    scores: Float64[FloatArray, " pairs"]
+    position_bias: Float64[FloatArray, " positions"]
     qids: tuple[str, ...]
 
     @property
@@ -62,25 +59,27 @@ class ClickWorld:
         return len(self.position_bias)
 
     @property
-    def sizes(self) -> NDArray[np.int64]:
+    def sizes(self) -> Int64[IntArray, " queries"]:
         """Pairs of each query, shape [Q]."""
         return np.diff(self.offsets)
 
     @property
-    def pair_query(self) -> NDArray[np.int64]:
+    def pair_query(self) -> Int64[IntArray, " pairs"]:
         """Query of each pair, shape [P]."""
         return np.repeat(np.arange(len(self.sizes)), self.sizes)
 
     @property
-    def list_lengths(self) -> NDArray[np.int64]:
+    def list_lengths(self) -> Int64[IntArray, " pairs"]:
         """Documents that a session shows of each pair's query, shape [P]."""
         return np.minimum(self.sizes, self.n_positions)[self.pair_query]
 
-    def click_probability(self, pair: NDArray[np.int64], position: NDArray[np.integer]) -> NDArray[np.float64]:
+    def click_probability(
+        self, pair: Int64[IntArray, "*shape"], position: Int[NDArray[np.integer], "*shape"]
+    ) -> Float64[FloatArray, "*shape"]:
         """σ(θ + γ) of cells; position counts from 1."""
         from scipy.special import expit
 
-        probability: NDArray[np.float64] = expit(self.position_bias[position - 1] + self.relevance[pair])
+        probability: FloatArray = expit(self.position_bias[position - 1] + self.relevance[pair])
         return probability
 
 
@@ -157,8 +156,6 @@ def iter_sessions(world: ClickWorld, sampler: Sampler, *, sessions: int, seed: i
     Columns: ``session`` (from 0), ``qid``, ``docid`` (``<qid>-<index in the query>``), ``position`` (from 1),
     ``click``. Sessions of a query follow each other.
     """
-    import polars as pl
-
     rng = np.random.default_rng(seed)
     drawn = _sessions_per_query(world, sessions, rng)
     first = np.concatenate([[0], np.cumsum(drawn)])
@@ -184,15 +181,11 @@ def iter_sessions(world: ClickWorld, sampler: Sampler, *, sessions: int, seed: i
 
 def simulate_sessions(world: ClickWorld, sampler: Sampler, *, sessions: int, seed: int) -> pl.DataFrame:
     """All sessions of :func:`iter_sessions` in one frame."""
-    import polars as pl
-
     return pl.concat(list(iter_sessions(world, sampler, sessions=sessions, seed=seed)))
 
 
 def pair_names(world: ClickWorld) -> pl.DataFrame:
     """Columns ``qid`` and ``docid`` of each pair, P rows, as sessions name them."""
-    import polars as pl
-
     query = world.pair_query
     qids = pl.Series("qid", world.qids, dtype=pl.String).gather(query)
     index = pl.Series("index", np.arange(len(query)) - world.offsets[query])
@@ -201,8 +194,6 @@ def pair_names(world: ClickWorld) -> pl.DataFrame:
 
 def cell_frame(world: ClickWorld, cells: CellTable) -> pl.DataFrame:
     """Cells as an aggregated log: ``qid``, ``docid``, ``position``, ``impressions``, ``clicks``."""
-    import polars as pl
-
     return pair_names(world)[cells.pair].with_columns(
         pl.Series("position", cells.position),
         pl.Series("impressions", cells.impressions).cast(pl.Int64),
@@ -210,14 +201,14 @@ def cell_frame(world: ClickWorld, cells: CellTable) -> pl.DataFrame:
     )
 
 
-def _sessions_per_query(world: ClickWorld, sessions: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def _sessions_per_query(world: ClickWorld, sessions: int, rng: np.random.Generator) -> IntArray:
     if sessions < 1:
         raise UserError(f"sessions {sessions}: simulate at least one session")
     n = len(world.sizes)
     return rng.multinomial(sessions, np.full(n, 1.0 / n))
 
 
-def _blocks(world: ClickWorld) -> Iterator[NDArray[np.int64]]:
+def _blocks(world: ClickWorld) -> Iterator[IntArray]:
     """Queries of one length together: their pairs in the fixed order of the policy, shape [B, n]."""
     order = np.lexsort((-world.scores, world.pair_query))
     for n in np.unique(world.sizes[world.sizes > 0]):
@@ -227,7 +218,7 @@ def _blocks(world: ClickWorld) -> Iterator[NDArray[np.int64]]:
             yield order[world.offsets[chosen][:, None] + np.arange(n)]
 
 
-def _within(runs: NDArray[np.int64]) -> NDArray[np.int64]:
+def _within(runs: IntArray) -> IntArray:
     """Counts from 0 within each run of equal values."""
     starts = np.flatnonzero(np.diff(runs, prepend=-1))
     return np.arange(len(runs)) - np.repeat(starts, np.diff(starts, append=len(runs)))
@@ -235,11 +226,11 @@ def _within(runs: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _table(
     world: ClickWorld,
-    pair: NDArray[np.int64],
-    position: NDArray[np.int64],
-    impressions: NDArray[np.float64] | NDArray[np.int64],
-    clicks: NDArray[np.float64] | NDArray[np.int64],
-    sessions: NDArray[np.float64] | NDArray[np.int64],
+    pair: IntArray,
+    position: IntArray,
+    impressions: FloatArray | IntArray,
+    clicks: FloatArray | IntArray,
+    sessions: FloatArray | IntArray,
 ) -> CellTable:
     order = np.argsort(pair * (world.n_positions + 1) + position)
     return CellTable(

@@ -9,14 +9,13 @@ at k and not clicked at k' (the win graph of paired comparisons, Ford 1957).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
+from jaxtyping import Bool, Float64, Int64, Shaped
+from numpy.typing import NDArray
 
-from twotower_ident.cells import CellTable
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from twotower_ident.cells import BoolArray, CellTable, FloatArray, IntArray
 
 __all__ = [
     "QueryVerdicts",
@@ -49,13 +48,13 @@ class SwapGraph:
         strong: strong component of each position, likewise, shape [K].
     """
 
-    swap_pairs: NDArray[np.float64]
-    swap_impressions: NDArray[np.float64]
-    discordance: NDArray[np.float64]
-    impressions: NDArray[np.float64]
-    clicks: NDArray[np.float64]
-    component: NDArray[np.int64]
-    strong: NDArray[np.int64]
+    swap_pairs: Float64[FloatArray, "positions positions"]
+    swap_impressions: Float64[FloatArray, "positions positions"]
+    discordance: Float64[FloatArray, "positions positions"]
+    impressions: Float64[FloatArray, " positions"]
+    clicks: Float64[FloatArray, " positions"]
+    component: Int64[IntArray, " positions"]
+    strong: Int64[IntArray, " positions"]
 
     @property
     def n_components(self) -> int:
@@ -68,7 +67,7 @@ class SwapGraph:
         return int(self.strong.max(initial=UNSEEN)) + 1
 
     @property
-    def seen(self) -> NDArray[np.bool_]:
+    def seen(self) -> Bool[BoolArray, " positions"]:
         """Which positions have impressions, shape [K]."""
         return self.impressions > 0
 
@@ -96,7 +95,9 @@ def position_graph(cells: CellTable) -> SwapGraph:
     )
 
 
-def discordance(cells: CellTable, weights: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+def discordance(
+    cells: CellTable, weights: Float64[FloatArray, " pairs"] | None = None
+) -> Float64[FloatArray, "positions positions"]:
     """Weighted counts of one position's clicks meeting another's non-clicks within a pair.
 
     ``D_{kk'} = Σ_i a_i c_{ik} (n_{ik'} − c_{ik'})`` with ``a_i = 1 / Σ_k n_{ik}``: the relevance of the pair cancels in
@@ -122,7 +123,9 @@ def discordance(cells: CellTable, weights: NDArray[np.float64] | None = None) ->
     return total
 
 
-def weak_components(links: NDArray[np.float64], seen: NDArray[np.bool_]) -> NDArray[np.int64]:
+def weak_components(
+    links: Float64[FloatArray, "positions positions"], seen: Bool[BoolArray, " positions"]
+) -> Int64[IntArray, " positions"]:
     """Connected components of the positions, numbered by their first position; unseen positions get -1.
 
     Args:
@@ -132,12 +135,14 @@ def weak_components(links: NDArray[np.float64], seen: NDArray[np.bool_]) -> NDAr
     return _components(links, seen, "weak")
 
 
-def strong_components(found: NDArray[np.float64], seen: NDArray[np.bool_]) -> NDArray[np.int64]:
+def strong_components(
+    found: Float64[FloatArray, "positions positions"], seen: Bool[BoolArray, " positions"]
+) -> Int64[IntArray, " positions"]:
     """Strongly connected components of the digraph with an edge k' → k where ``D_{kk'} > 0``; see module."""
     return _components(found, seen, "strong")
 
 
-def reachable(found: NDArray[np.float64], source: int) -> NDArray[np.bool_]:
+def reachable(found: Float64[FloatArray, "positions positions"], source: int) -> Bool[BoolArray, " positions"]:
     """Positions that a path of edges k' → k (where ``D_{kk'} > 0``) leads to from a position, itself included."""
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import breadth_first_order
@@ -149,9 +154,7 @@ def reachable(found: NDArray[np.float64], source: int) -> NDArray[np.bool_]:
     return reached
 
 
-def _components(
-    links: NDArray[np.float64], seen: NDArray[np.bool_], connection: Literal["weak", "strong"]
-) -> NDArray[np.int64]:
+def _components(links: FloatArray, seen: BoolArray, connection: Literal["weak", "strong"]) -> IntArray:
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import connected_components
 
@@ -182,7 +185,7 @@ class Shares:
     single_session_queries: float
 
 
-def informative_pairs(cells: CellTable) -> tuple[NDArray[np.bool_], Shares]:
+def informative_pairs(cells: CellTable) -> tuple[Bool[BoolArray, " pairs"], Shares]:
     """Which pairs are informative, shape [P], and the shares; pairs with one outcome only tell nothing."""
     shown, clicked = cells.by_pair(cells.impressions), cells.by_pair(cells.clicks)
     swapped = np.bincount(cells.pair, minlength=cells.n_pairs) >= 2
@@ -209,12 +212,12 @@ class QueryVerdicts:
         impressions: traffic of each query, shape [Q].
     """
 
-    n_documents: NDArray[np.int64]
-    n_groups: NDArray[np.int64]
-    impressions: NDArray[np.float64]
+    n_documents: Int64[IntArray, " queries"]
+    n_groups: Int64[IntArray, " queries"]
+    impressions: Float64[FloatArray, " queries"]
 
     @property
-    def verdict(self) -> NDArray[np.str_]:
+    def verdict(self) -> Shaped[NDArray[np.str_], " queries"]:
         """``full``, ``partly`` (some documents can be compared) or ``none`` (no two), shape [Q]."""
         partly = np.where(self.n_groups == self.n_documents, "none", "partly")
         return np.where(self.n_groups <= 1, "full", partly)
@@ -232,7 +235,7 @@ class QueryVerdicts:
         }
 
 
-def query_verdicts(cells: CellTable, component: NDArray[np.int64]) -> QueryVerdicts:
+def query_verdicts(cells: CellTable, component: Int64[IntArray, " positions"]) -> QueryVerdicts:
     """Judges each query: its ranking is identified exactly when its documents lie in one component.
 
     Args:

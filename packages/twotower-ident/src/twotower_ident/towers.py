@@ -8,19 +8,16 @@ from __future__ import annotations
 import io
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from ir_shared.console import UserError
 from ir_shared.run_dir import atomic_write, read_json, write_json
+from jaxtyping import Float64
 
+from twotower_ident.cells import CellTable, FloatArray
+from twotower_ident.exact_fit import ExactFit
 from twotower_ident.jsonable import plain
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from twotower_ident.cells import CellTable
-    from twotower_ident.exact_fit import ExactFit
 
 __all__ = ["Deep", "Embedding", "FittedModel", "Inputs", "Linear", "Tower", "TwoTower"]
 
@@ -109,17 +106,19 @@ class FittedModel:
         parameters: of the relevance tower, by name.
         inputs: how features were made; None for an embedding tower.
         level: θ_reference, which click probabilities need and ranking does not.
+        merge: first position of each group, where the log that it was trained on merges positions.
     """
 
     model: TwoTower
-    position_bias: NDArray[np.float64]
-    parameters: dict[str, NDArray[np.float64]] = field(repr=False)
+    position_bias: Float64[FloatArray, " positions"]
+    parameters: dict[str, FloatArray] = field(repr=False)
     inputs: Inputs | None = None
     level: float = 0.0
+    merge: tuple[int, ...] = ()
 
-    def click_logits(self, cells: CellTable, relevance: NDArray[np.float64]) -> NDArray[np.float64]:
+    def click_logits(self, cells: CellTable, relevance: Float64[FloatArray, " pairs"]) -> Float64[FloatArray, " cells"]:
         """θ + γ of each cell, shape [C], from the scores of its pairs [P]."""
-        logits: NDArray[np.float64] = self.level + self.position_bias[cells.index] + relevance[cells.pair]
+        logits: FloatArray = self.level + self.position_bias[cells.index] + relevance[cells.pair]
         return logits
 
     @classmethod
@@ -130,7 +129,7 @@ class FittedModel:
         level = float(fit.linear.position[fit.reference - 1])
         return cls(TwoTower(Linear()), fit.position_bias, {"kernel": fit.linear.weights}, inputs, level)
 
-    def score(self, features: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    def score(self, features: FloatArray | None = None) -> Float64[FloatArray, " documents"]:
         """Relevance scores; the bias tower has no part in them.
 
         Args:
@@ -157,7 +156,7 @@ class FittedModel:
         for layer in range(self.model.tower.layers):
             hidden = hidden @ self.parameters[f"kernel_{layer}"] + self.parameters[f"bias_{layer}"]
             hidden = np.where(hidden > 0, hidden, np.expm1(np.minimum(hidden, 0)))
-        head: NDArray[np.float64] = hidden @ self.parameters["kernel_head"] + self.parameters["bias_head"]
+        head: FloatArray = hidden @ self.parameters["kernel_head"] + self.parameters["bias_head"]
         return head.reshape(len(features))
 
     def save(self, folder: str | Path) -> None:
@@ -170,7 +169,7 @@ class FittedModel:
         settings = {**asdict(self.model), "tower": tower}
         inputs = None if self.inputs is None else asdict(self.inputs)
         shown = {"model": settings, "inputs": inputs, "position_bias": self.position_bias, "level": self.level}
-        write_json(folder / "model.json", plain(shown))
+        write_json(folder / "model.json", plain({**shown, "merge": self.merge}))
 
     @classmethod
     def load(cls, folder: str | Path) -> FittedModel:
@@ -191,6 +190,6 @@ class FittedModel:
             inputs = None
             if found["inputs"] is not None:
                 inputs = Inputs(tuple(found["inputs"]["names"]))
-            return cls(TwoTower(**settings), bias, parameters, inputs, found["level"])
+            return cls(TwoTower(**settings), bias, parameters, inputs, found["level"], tuple(found["merge"]))
         except (KeyError, TypeError, ValueError, OSError) as error:
             raise UserError(f"{folder}: holds no model that can be read ({error}); write one with train") from error

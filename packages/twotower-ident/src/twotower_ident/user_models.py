@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import isfinite
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from ir_shared.console import UserError
+from jaxtyping import Float64
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from numpy.typing import NDArray
-
-    from twotower_ident.letor import RankingData
+from twotower_ident.cells import FloatArray
+from twotower_ident.letor import RankingData
 
 __all__ = ["LabelKind", "SyntheticLabels", "UserModel"]
 
@@ -41,11 +39,11 @@ class UserModel:
         if not (isfinite(self.bias_strength) and isfinite(self.label_shift)):
             raise UserError(f"{self}: bias strength and label shift are finite numbers")
 
-    def position_bias(self, n_positions: int) -> NDArray[np.float64]:
+    def position_bias(self, n_positions: int) -> Float64[FloatArray, " {n_positions}"]:
         """Bias logits, shape [K]; the first is 0."""
         return -self.bias_strength * np.log(np.arange(1, n_positions + 1))
 
-    def relevance(self, labels: NDArray[np.float64]) -> NDArray[np.float64]:
+    def relevance(self, labels: Float64[FloatArray, " documents"]) -> Float64[FloatArray, " documents"]:
         """Relevance logits, shape [N]."""
         return labels - self.label_shift
 
@@ -87,10 +85,10 @@ class SyntheticLabels:
         scaled = (np.clip(values, low, high) - low) / max(high - low, np.finfo(np.float64).tiny)
         return data.with_labels(_HIGHEST * scaled)
 
-    def _values(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _values(self, features: FloatArray) -> FloatArray:
         return self._utility(features) + self._noise * self._rng.standard_normal(len(features))
 
-    def _cut(self, values: NDArray[np.float64], data: RankingData) -> tuple[float, float]:
+    def _cut(self, values: FloatArray, data: RankingData) -> tuple[float, float]:
         if self._official:
             padding = data.n_queries * int(data.sizes.max()) - len(values)
             values = np.concatenate([values, self._values(np.zeros((padding, data.features.shape[1])))])
@@ -100,11 +98,11 @@ class SyntheticLabels:
         self._limits = (float(low), float(high))
         return self._limits
 
-    def _linear(self, n_features: int) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    def _linear(self, n_features: int) -> Callable[[FloatArray], FloatArray]:
         weights = self._rng.standard_normal(n_features)
         return lambda features: features @ weights
 
-    def _deep(self, n_features: int) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    def _deep(self, n_features: int) -> Callable[[FloatArray], FloatArray]:
         first, bias = self._rng.standard_normal((n_features, _HIDDEN)), self._rng.standard_normal(_HIDDEN)
         second, level = self._rng.standard_normal(_HIDDEN), self._rng.standard_normal()
         return lambda features: np.tanh(features @ first + bias) @ second + level

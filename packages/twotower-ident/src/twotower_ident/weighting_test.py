@@ -7,19 +7,17 @@ projection for another distribution of placements.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from ir_shared.console import UserError
+from jaxtyping import Float64, Int64
 
-from twotower_ident.cells import CellTable
+from twotower_ident.cells import CellTable, FloatArray, IntArray
 from twotower_ident.exact_fit import ExactFit, fit_exact
 from twotower_ident.features import PairFeatures
 from twotower_ident.jsonable import plain
 from twotower_ident.linear_design import FeatureMoments, feature_moments, generalised_inverse
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 __all__ = ["WeightTest", "curve_influences", "resampled_covariance", "weight_test"]
 
@@ -41,10 +39,10 @@ class WeightTest:
         p_value: small where the model is wrong; 1 where weighting changes nothing.
     """
 
-    unweighted: NDArray[np.float64]
-    weighted: NDArray[np.float64]
-    positions: NDArray[np.int64]
-    covariance: NDArray[np.float64]
+    unweighted: Float64[FloatArray, " positions"]
+    weighted: Float64[FloatArray, " positions"]
+    positions: Int64[IntArray, " compared"]
+    covariance: Float64[FloatArray, "compared compared"]
     statistic: float
     degrees_of_freedom: int
     n_clusters: int
@@ -65,7 +63,7 @@ class WeightTest:
 
 
 def weight_test(
-    cells: CellTable, features: PairFeatures, weights: NDArray[np.float64], *, resamples: int = 0, seed: int = 0
+    cells: CellTable, features: PairFeatures, weights: FloatArray, *, resamples: int = 0, seed: int = 0
 ) -> WeightTest:
     """Fits a linear tower with and without weights and tests the difference of the curves.
 
@@ -79,7 +77,7 @@ def weight_test(
     Raises:
         UserError: a position with a separated effect only, or too few queries for the positions.
     """
-    plain_fit = fit_exact(cells, "linear", features=features.values)
+    plain_fit = fit_exact(cells, "linear", features=features.values, names=features.names)
     weighted_fit = fit_exact(cells, "linear", features=features.values, weights=weights, start=plain_fit)
     both = np.isfinite(plain_fit.position_bias) & np.isfinite(weighted_fit.position_bias)
     positions = np.flatnonzero(both)
@@ -111,9 +109,9 @@ def curve_influences(
     cells: CellTable,
     features: PairFeatures,
     fit: ExactFit,
-    weights: NDArray[np.float64] | None,
+    weights: Float64[FloatArray, " cells"] | None,
     reference: int,
-) -> NDArray[np.float64]:
+) -> Float64[FloatArray, "queries positions"]:
     """What each query adds to the error of θ̂_k − θ̂_reference under a linear tower, shape [Q, K].
 
     With residuals r = ω (c − n p) and curvatures h = ω n p (1 − p), the efficient score of a cell is
@@ -149,19 +147,19 @@ def curve_influences(
         raise UserError("weight test: features determine the position, so there is no curve to compare") from None
     found = np.zeros((cells.n_queries, cells.n_positions))
     found[:, finite] = influence
-    centred: NDArray[np.float64] = found - found[:, [reference]]
+    centred: FloatArray = found - found[:, [reference]]
     return centred
 
 
 def resampled_covariance(
     cells: CellTable,
     features: PairFeatures,
-    weights: NDArray[np.float64],
+    weights: Float64[FloatArray, " cells"],
     fit: ExactFit,
-    positions: NDArray[np.int64],
+    positions: Int64[IntArray, " compared"],
     resamples: int,
     seed: int,
-) -> NDArray[np.float64]:
+) -> Float64[FloatArray, "compared compared"]:
     """Covariance of the differences at some positions over resamples of queries, each refitted from the given fit.
 
     Args:
@@ -188,12 +186,12 @@ def resampled_covariance(
 
 def _scores(
     cells: CellTable,
-    residual: NDArray[np.float64],
+    residual: FloatArray,
     moments: FeatureMoments,
-    values: NDArray[np.float64],
-    slope: NDArray[np.float64],
-    finite: NDArray[np.int64],
-) -> NDArray[np.float64]:
+    values: FloatArray,
+    slope: FloatArray,
+    finite: IntArray,
+) -> FloatArray:
     """Efficient scores summed by query, shape [Q, S]."""
     from scipy.sparse import csr_array
 
@@ -202,13 +200,11 @@ def _scores(
     by_position = csr_array((residual, (query, cells.index)), shape=shape).toarray()[:, finite]
     of_pair = cells.by_pair(residual)
     owner = csr_array((of_pair, (cells.pair_query, np.arange(cells.n_pairs))), shape=(cells.n_queries, cells.n_pairs))
-    scores: NDArray[np.float64] = by_position - (owner @ moments.standardised(values)) @ slope.T
+    scores: FloatArray = by_position - (owner @ moments.standardised(values)) @ slope.T
     return scores
 
 
-def _wald(
-    difference: NDArray[np.float64], covariance: NDArray[np.float64], n_clusters: int
-) -> tuple[float, int, float]:
+def _wald(difference: FloatArray, covariance: FloatArray, n_clusters: int) -> tuple[float, int, float]:
     """Hotelling's statistic, its degrees of freedom and the p-value, on the range of the covariance."""
     from scipy.stats import f as f_distribution
 

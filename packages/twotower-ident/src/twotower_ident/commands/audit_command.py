@@ -113,13 +113,25 @@ def audit_command(
         raise typer.Exit(Exit.CHECK_FAILED)
 
 
+_MOST_SWAPS = 5
+
+
+def _shortened(advised: list[str], swaps: int) -> list[str]:
+    """Advice without most of its first lines, a swap each, where these are many."""
+    left = swaps - _MOST_SWAPS
+    if left <= 0:
+        return advised
+    rest = f"Swaps left out here: {left}; report.md, which --out writes, names all."
+    return [*advised[:_MOST_SWAPS], rest, *advised[swaps:]]
+
+
 def _print(report: AuditReport, most: int = 25) -> None:
     from twotower_ident.report import advice
 
     lines = [f"verdict: {report.verdict}", *(f"  {reason}" for reason in report.reasons)]
     if report.overlap is not None:
         lines.append(f"  features: {report.overlap.summary}")
-    lines += [f"  do: {line}" for line in advice(report)]
+    lines += [f"  do: {line}" for line in _shortened(advice(report), len(report.repairs.bridges))]
     rows = [
         [
             row["position"],

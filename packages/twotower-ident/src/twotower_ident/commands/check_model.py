@@ -46,7 +46,9 @@ def check_model_command(
 
     fitted = FittedModel.load(model)
     names = feature_column if fitted.inputs is None else feature_column or list(fitted.inputs.names)
-    opened = read_log(log, column=column, position_base=position_base, feature_column=names, features=features)
+    opened = read_log(
+        log, column=column, position_base=position_base, feature_column=names, features=features, merge=fitted.merge
+    )
     cells = opened.cells(count_sessions=True)
     found = read_features(opened, features, names, drop_constant=False) if fitted.inputs is not None else None
     check = check_model(cells, fitted, found)

@@ -100,6 +100,7 @@ def weights_command(
     feature_column: FeatureColumn = None,
     column: Column = None,
     position_base: PositionBase = 1,
+    merge: Merge = None,
     partitions: Partitions = 1,
     out: Out = None,
     seed: Seed = 0,
@@ -109,7 +110,14 @@ def weights_command(
     """Weigh impressions by the inverse probability of their placement, and say what that costs."""
     from twotower_ident.placement import placement_weights, weighted_rows
 
-    opened = read_log(log, column=column, position_base=position_base, feature_column=feature_column, features=features)
+    opened = read_log(
+        log,
+        column=column,
+        position_base=position_base,
+        feature_column=feature_column,
+        features=features,
+        merge=merge,
+    )
     labels: Literal["pairs", "none"] = "pairs" if out is not None else "none"
     cells = opened.cells(partitions=partitions, labels=labels, count_sessions=True)
     found = read_features(opened, features, feature_column)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from ir_shared.console import UserError, notice
 from ir_shared.run_dir import provenance
+
+from twotower_ident.jsonable import plain
 
 if TYPE_CHECKING:
     from twotower_ident.click_log import ClickLog
@@ -79,9 +81,9 @@ def read_log(
     feature_column: Sequence[str] | None = None,
     features: str | None = None,
     bias_columns: Sequence[str] | None = None,
-    merge: str | None = None,
+    merge: str | tuple[int, ...] | None = None,
 ) -> ClickLog:
-    """Opens the log as the options say.
+    """Opens the log as the options say; ``merge`` as --merge gives it, or as a model holds it.
 
     Raises:
         UserError: options that cannot be read, or a log that cannot be used.
@@ -109,13 +111,17 @@ def read_features(
     return log_features(log, drop_constant=drop_constant) if log.columns.features else None
 
 
-def document(command: str, log: Sequence[str], seed: int | None = None, **result: object) -> dict[str, Any]:
-    """A result with its provenance, as ``--json`` prints it."""
-    from twotower_ident.log_source import matching_files
+def document(
+    command: str, inputs: Sequence[str] | Mapping[str, Path], seed: int | None = None, **result: object
+) -> dict[str, Any]:
+    """A result with its provenance, as ``--json`` prints it; ``inputs`` are a log as its option names it, or files."""
+    if not isinstance(inputs, Mapping):
+        from twotower_ident.log_source import matching_files
 
-    files = [file for pattern in log for file in matching_files(pattern)]
-    inputs = {Path(file).name: Path(file) for file in files}
-    return {"command": command, **result, "provenance": provenance("twotower-ident", inputs=inputs, seed=seed)}
+        files = [Path(file) for pattern in inputs for file in matching_files(pattern)]
+        inputs = {file.name: file for file in files}
+    found: dict[str, Any] = plain(result)
+    return {"command": command, **found, "provenance": provenance("twotower-ident", inputs=inputs, seed=seed)}
 
 
 def plots_wanted(quiet: bool) -> bool:
@@ -136,9 +142,9 @@ def _role(text: str) -> tuple[str, str]:
     return role, name
 
 
-def _merge(text: str | None) -> tuple[int, ...]:
-    if text is None:
-        return ()
+def _merge(text: str | tuple[int, ...] | None) -> tuple[int, ...]:
+    if not isinstance(text, str):
+        return text or ()
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:

@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from ir_shared.console import UserError
-from ir_shared.run_dir import provenance
 
 from twotower_ident.commands.log_options import read_features
-from twotower_ident.jsonable import plain
 
 if TYPE_CHECKING:
     from twotower_ident.click_log import ClickLog
     from twotower_ident.features import PairFeatures
 
-__all__ = ["Folder", "NFeatures", "document", "features_of"]
+__all__ = ["Folder", "NFeatures", "features_of"]
 
 Folder = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")]
 NFeatures = Annotated[
     int | None,
     typer.Option("--n-features", help="Features of the LETOR data, where a file leaves out the last ones.", min=1),
 ]
-
-
-def document(command: str, inputs: Mapping[str, Path], seed: int | None = None, **result: object) -> dict[str, Any]:
-    """A result with its provenance, as ``--json`` prints it."""
-    found: dict[str, Any] = plain(result)
-    return {"command": command, **found, "provenance": provenance("twotower-ident", inputs=inputs, seed=seed)}
 
 
 def features_of(log: ClickLog, features: str | None, feature_column: list[str] | None) -> PairFeatures:

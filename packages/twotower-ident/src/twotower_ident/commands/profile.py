@@ -18,9 +18,10 @@ from twotower_ident.commands.log_options import (
     PositionBase,
     Quiet,
     Seed,
+    document,
     read_log,
 )
-from twotower_ident.commands.model_options import Folder, document, features_of
+from twotower_ident.commands.model_options import Folder, features_of
 
 __all__ = ["profile_command"]
 
@@ -49,7 +50,9 @@ def profile_command(
 
     fitted = FittedModel.load(model)
     wanted = feature_column or (list(fitted.inputs.names) if fitted.inputs else None)
-    opened = read_log(log, column=column, position_base=position_base, feature_column=wanted, features=features)
+    opened = read_log(
+        log, column=column, position_base=position_base, feature_column=wanted, features=features, merge=fitted.merge
+    )
     data = TrainingData(opened.cells(), features_of(opened, features, wanted).values)
     k = data.cells.n_positions
     chosen = _positions(positions, k) if positions else list(range(1, k + 1))

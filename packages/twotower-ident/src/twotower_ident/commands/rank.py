@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from ir_shared.console import UserError, notice, print_json
 
-from twotower_ident.commands.log_options import Json, Quiet
-from twotower_ident.commands.model_options import document
+from twotower_ident.commands.log_options import Json, Quiet, document
 
 if TYPE_CHECKING:
     import polars as pl

@@ -9,8 +9,8 @@ import typer
 from ir_shared.console import PartialResult, UserError, print_json, print_table, track
 from ir_shared.run_dir import RunDir, write_json
 
-from twotower_ident.commands.log_options import Json, Quiet
-from twotower_ident.commands.model_options import Folder, NFeatures, document
+from twotower_ident.commands.log_options import Json, Quiet, document
+from twotower_ident.commands.model_options import Folder, NFeatures
 
 __all__ = ["reproduce_command"]
 

@@ -10,8 +10,8 @@ import typer
 from ir_shared.console import UserError, notice, print_json, track
 from ir_shared.run_dir import write_json
 
-from twotower_ident.commands.log_options import Json, Quiet, Seed
-from twotower_ident.commands.model_options import Folder, NFeatures, document
+from twotower_ident.commands.log_options import Json, Quiet, Seed, document
+from twotower_ident.commands.model_options import Folder, NFeatures
 
 if TYPE_CHECKING:
     import polars as pl

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,6 +15,7 @@ from twotower_ident.commands.log_options import (
     FeatureColumn,
     Features,
     Json,
+    Merge,
     PositionBase,
     Quiet,
     Seed,
@@ -59,6 +61,7 @@ def train_command(
     feature_column: FeatureColumn = None,
     column: Column = None,
     position_base: PositionBase = 1,
+    merge: Merge = None,
     weighting: Annotated[_Weighting, typer.Option(help="Placement weights.")] = "none",
     clip: Annotated[float | None, typer.Option(help="Largest weight, for --weighting clip.")] = None,
     solver: Annotated[
@@ -84,7 +87,7 @@ def train_command(
     """Train a two-tower model: model.json, parameters.npz and training.json; adamw goes on from its checkpoint."""
     from twotower_ident.commands.train_inputs import Simulation, from_letor, from_log
     from twotower_ident.towers import Deep, Embedding, FittedModel, Linear, TwoTower
-    from twotower_ident.training import TrainConfig
+    from twotower_ident.training import TrainConfig, TrainingResult
 
     towers: dict[str, Tower] = {"embedding": Embedding(), "linear": Linear(), "deep": Deep(layers, width)}
     shape = towers[tower]
@@ -94,13 +97,20 @@ def train_command(
         raise UserError("--solver exact fits embedding and linear towers beside a bias tower; use --solver adamw")
     if (letor is None) == (not log):
         raise UserError("give either a click log, or documents to simulate one on with --letor")
+    if letor is not None and merge is not None:
+        raise UserError("--merge merges positions of a click log; leave it out with --letor")
     embedding = tower == "embedding"
     if letor is not None:
         simulation = Simulation(strength, temperature, sessions, signed_log, n_features)
         read = from_letor(letor, simulation, seed, embedding=embedding)
     else:
         opened = read_log(
-            log or [], column=column, position_base=position_base, feature_column=feature_column, features=features
+            log or [],
+            column=column,
+            position_base=position_base,
+            feature_column=feature_column,
+            features=features,
+            merge=merge,
         )
         read = from_log(opened, features, feature_column, embedding=embedding)
     if embedding and not allow_unidentified:
@@ -115,7 +125,7 @@ def train_command(
         config = TrainConfig(learning_rate=learning_rate, epochs=epochs, steps=steps, seed=seed)
         report = _descend(model, read, weights, config, validation_share, out / "checkpoint.safetensors")
         fitted = report.fitted
-    fitted.save(out)
+    replace(fitted, merge=read.merge).save(out)
     result = document(
         "train", log or [str(letor)], seed, tower=tower, solver="exact" if exact else "adamw", training=report
     )
@@ -123,10 +133,10 @@ def train_command(
     if json:
         print_json(result)
     else:
-        _show(out, fitted.position_bias, report, quiet)
-    stopped = getattr(report, "stopped", None)
-    if stopped in ("interrupted", "non-finite"):
-        raise PartialResult(f"{report.detail}; the best epoch is saved in {out}")  # type: ignore[union-attr]
+        _show(out, read.cells.labels(), fitted.position_bias, report, quiet)
+    if isinstance(report, TrainingResult) and report.stopped in ("interrupted", "non-finite"):
+        saved = "the best epoch" if report.best_epoch else "no epoch was finished, and the model as it began"
+        raise PartialResult(f"{report.detail}; {saved} is saved in {out}")
 
 
 def _refuse_split(cells: CellTable) -> None:
@@ -163,7 +173,8 @@ def _fit(
     from twotower_ident.exact_fit import fit_exact
 
     kind: Literal["embedding", "linear"] = "embedding" if tower == "embedding" else "linear"
-    return fit_exact(read.cells, kind, features=read.features, weights=weights, ridge=ridge)
+    names = None if read.inputs is None else read.inputs.names
+    return fit_exact(read.cells, kind, features=read.features, weights=weights, ridge=ridge, names=names)
 
 
 def _descend(
@@ -191,9 +202,13 @@ def _descend(
     return train(model, data, validation, config, inputs=read.inputs, checkpoint=checkpoint)
 
 
-def _show(out: Path, bias: NDArray[np.float64], report: ExactFit | TrainingResult, quiet: bool) -> None:
+def _show(
+    out: Path, labels: list[str], bias: NDArray[np.float64], report: ExactFit | TrainingResult, quiet: bool
+) -> None:
     reasons = getattr(report, "reasons", {})
-    rows = [(k, float(value), reasons.get(k, "")) for k, value in enumerate(bias, start=1)]
+    rows = [
+        (label, float(value), reasons.get(k, "")) for k, (label, value) in enumerate(zip(labels, bias, strict=True), 1)
+    ]
     print_table("position bias (logit, relative to the reference)", ["position", "bias", "why"], rows)
     if not quiet:
         notice(f"{out}: {getattr(report, 'detail', 'fitted exactly')}")

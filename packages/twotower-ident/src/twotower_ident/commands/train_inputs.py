@@ -47,12 +47,14 @@ class TrainInputs:
         session_weights: 1 / (documents of the session) of each cell, on average, shape [C]; None where unknown.
         features: of each pair, shape [P, F]; None for an embedding tower.
         inputs: what the features are called; None for an embedding tower.
+        merge: first position of each group, where the log merges positions.
     """
 
     cells: CellTable
     session_weights: NDArray[np.float64] | None
     features: NDArray[np.float64] | None
     inputs: Inputs | None
+    merge: tuple[int, ...] = ()
 
 
 def from_log(log: ClickLog, features: str | None, feature_column: list[str] | None, *, embedding: bool) -> TrainInputs:
@@ -62,9 +64,9 @@ def from_log(log: ClickLog, features: str | None, feature_column: list[str] | No
     cells = log.cells(count_sessions=True)
     weights = log.cells(weighting="session").impressions / cells.impressions if log.has_sessions else None
     if embedding:
-        return TrainInputs(cells, weights, None, None)
+        return TrainInputs(cells, weights, None, None, log.merge)
     found = features_of(log, features, feature_column)
-    return TrainInputs(cells, weights, found.values, Inputs(tuple(found.names)))
+    return TrainInputs(cells, weights, found.values, Inputs(tuple(found.names)), log.merge)
 
 
 def from_letor(path: Path, simulation: Simulation, seed: int, *, embedding: bool) -> TrainInputs:
