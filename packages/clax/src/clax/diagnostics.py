@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 from ir_shared.console import UserError
+from jaxtyping import Float64, Int
 from numpy.typing import NDArray
 
 from clax.aggregation import aggregate
+from clax.arrays import FloatArray, IntArray
 from clax.batch import Batch
 from clax.models import ClickModel
 from clax.parameters import Params, Tabular, row_probabilities
@@ -94,7 +96,10 @@ def diagnose(data: Iterable[Batch]) -> Diagnosis:
 
 
 def _warnings(
-    positions: NDArray[np.int64], clicked: NDArray[np.float64], component: NDArray[np.int64], moving: int
+    positions: Int[IntArray, " positions"],
+    clicked: Float64[FloatArray, " positions"],
+    component: Int[IntArray, " positions"],
+    moving: int,
 ) -> Iterable[str]:
     if not clicked.sum():
         yield "there is no click at all"
@@ -162,7 +167,7 @@ def recovery(model: ClickModel, params: Params, truth: Params, data: Iterable[Ba
 
 
 def _compare(
-    name: str, parameter: Tabular, params: Params, truth: Params, counts: NDArray[np.float64], model: str
+    name: str, parameter: Tabular, params: Params, truth: Params, counts: Float64[FloatArray, " rows"], model: str
 ) -> Recovery:
     used = counts > 0
     weights = counts[used] / counts.sum()

@@ -16,8 +16,9 @@ import jax
 import numpy as np
 from ir_shared.console import DataWarning, UserError
 from ir_shared.stats import Interval, bootstrap_interval
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float64
 
+from clax.arrays import BoolArray, FloatArray
 from clax.batch import Batch
 from clax.models.base import ClickModel
 from clax.parameters import Params
@@ -34,7 +35,7 @@ class Ranking:
         skipped: how many lists had no positive label.
     """
 
-    per_query: dict[str, NDArray[np.float64]]
+    per_query: dict[str, Float64[FloatArray, " queries"]]
     skipped: int
 
     @property
@@ -72,7 +73,7 @@ def evaluate_ranking(
             f"{model.name} gives all documents the same relevance: this ranks nothing", DataWarning, stacklevel=2
         )
     relevance = _relevance(model)
-    parts: list[dict[str, NDArray[np.float64]]] = []
+    parts: list[dict[str, FloatArray]] = []
     skipped = 0
     for batch in data:
         if batch.labels is None:
@@ -90,8 +91,12 @@ def evaluate_ranking(
 
 
 def ranking_metrics(
-    scores: NDArray[np.float64], labels: NDArray[np.float64], mask: NDArray[np.bool_], *, at: Sequence[int]
-) -> dict[str, NDArray[np.float64]]:
+    scores: Float64[FloatArray, "queries ranks"],
+    labels: Float64[FloatArray, "queries ranks"],
+    mask: Bool[BoolArray, "queries ranks"],
+    *,
+    at: Sequence[int],
+) -> dict[str, Float64[FloatArray, " queries"]]:
     """DCG, nDCG and MRR of each list.
 
     Args:
@@ -115,7 +120,11 @@ def ranking_metrics(
     return metrics
 
 
-def _sorted(scores: NDArray[np.float64], labels: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _sorted(
+    scores: Float64[FloatArray, "queries ranks"],
+    labels: Float64[FloatArray, "queries ranks"],
+    mask: Bool[BoolArray, "queries ranks"],
+) -> Float64[FloatArray, "queries ranks"]:
     order = np.argsort(np.where(mask, -scores, np.inf), axis=1, kind="stable")
     return np.take_along_axis(np.where(mask, labels, 0.0), order, 1)
 
