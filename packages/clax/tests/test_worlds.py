@@ -185,6 +185,12 @@ def test_standard_errors_refuse_other_models(pbm_world):
         propensities(biased, None, log)
 
 
+def test_standard_errors_refuse_a_log_with_other_pairs(pbm_world):
+    foreign = make_world("pbm", queries=200, documents=6, max_positions=6).sessions(500)
+    with pytest.raises(UserError, match=r"attraction: pair id .* is outside the table"):
+        propensities(pbm_world.model, pbm_world.params, [foreign])
+
+
 def test_em_on_batches_equals_em_on_one_batch():
     world = make_world("dbn", queries=3, documents=4, max_positions=3)
     log = world.sessions(1000, seed=0)

@@ -82,7 +82,7 @@ def propensities(model: ClickModel, params: Params, data: Iterable[Batch]) -> Pr
         data: the log it was fitted on.
 
     Raises:
-        UserError: the model is another.
+        UserError: the model is another, or the log has pairs or positions that it does not know.
 
     Warns:
         DataWarning: some rows cannot be compared with the reference, since no chain of documents links them.
@@ -93,6 +93,7 @@ def propensities(model: ClickModel, params: Params, data: Iterable[Batch]) -> Pr
     if not isinstance(attraction, Table) or not isinstance(examination, (PositionParam, BrowsingTable)):
         raise UserError("standard errors need a Table of pairs and a table of positions as parameters")
     cells = aggregate(data, model)
+    model.check(cells)
     rows = np.asarray(examination.index(cells))[:, 0]
     used, row = np.unique(rows, return_inverse=True)
     pairs, weights, clicked = cells.pair_ids[:, 0], cells.weights[:, 0].astype(float), cells.clicks[:, 0]
