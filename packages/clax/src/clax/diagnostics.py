@@ -124,7 +124,7 @@ class Recovery:
         max_error: the largest absolute error, unweighted.
         correlation: weighted Pearson correlation; NaN for a single row.
         scale: the factor that was taken out of the estimates first, for models whose attraction and examination are
-            known only up to a common factor; 1 for others.
+            known only up to a common factor (by weighted least squares); 1 for others.
     """
 
     parameter: str
@@ -172,7 +172,8 @@ def _compare(
     used = counts > 0
     weights = counts[used] / counts.sum()
     estimate, true = (row_probabilities(parameter, p)[used] for p in (params, truth))
-    scale = float(np.exp(weights @ np.log(estimate / true))) if model in _SCALE_FREE else 1.0
+    # Least squares: a mean of log ratios would follow estimates near 0, of which the log knows least.
+    scale = float(weights @ estimate**2 / (weights @ (estimate * true))) if model in _SCALE_FREE else 1.0
     error = estimate / scale - true
     a, b = estimate - weights @ estimate, true - weights @ true
     spread = float(np.sqrt((weights @ a**2) * (weights @ b**2)))
