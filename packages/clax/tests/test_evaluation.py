@@ -148,6 +148,21 @@ def test_ranking_by_relevance_skips_and_counts_unjudged_lists(small_log):
         evaluate_ranking(world.model, world.params, batches(sessions._replace(labels=None), 500))
 
 
+def test_labels_that_are_no_grades_have_an_mrr_only_from_a_stated_label_on(small_log):
+    world, sessions = small_log
+    with pytest.warns(DataWarning, match="MRR is left out"):
+        ranking = evaluate_ranking(world.model, world.params, batches(sessions, 500))
+    assert "ndcg@5" in ranking.means
+    assert not any(name.startswith("mrr") for name in ranking.means)
+    best = sessions.labels.max(1)
+    for label in (0.3, 0.6):
+        ranking = evaluate_ranking(world.model, world.params, batches(sessions, 500), relevant_from=label)
+        assert ranking.means["mrr"] == pytest.approx((best >= label).mean())  # the truth ranks perfectly
+        assert ranking.to_json()["relevant_from"] == label
+    with pytest.raises(UserError, match="--relevant-from"):
+        evaluate_ranking(world.model, world.params, batches(sessions, 500), relevant_from=0.0)
+
+
 def test_ranking_by_a_constant_is_warned_about(small_log):
     _, sessions = small_log
     model = build_model("rctr", 120, 6)

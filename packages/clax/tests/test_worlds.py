@@ -70,6 +70,22 @@ def test_g11_random_rankings_recover_propensities(pbm_world):
     assert diagnose(log).identifiable
 
 
+def test_documents_never_clicked_do_not_decide_the_scale_of_a_recovery(pbm_world):
+    """Everything is estimated at 1.25 times the truth, but for two documents that EM has put at almost 0."""
+    log, truth = [pbm_world.sessions(2000, seed=1)], pbm_world.params
+    attraction = pbm_world.model.parameters()["attraction"]
+    alpha = 0.8 * row_probabilities(attraction, truth["attraction"])
+    as_truth = {**truth, "attraction": attraction.from_row_logits(np.log(alpha / (1 - alpha)))}
+    estimate = 1.25 * alpha
+    rare = np.argsort(alpha[1:9])[:2] + 1
+    estimate[rare] = 1e-12
+    fitted = {**truth, "attraction": attraction.from_row_logits(np.log(estimate / (1 - estimate)))}
+    report = {r.parameter: r for r in recovery(pbm_world.model, fitted, as_truth, log)}
+    assert report["attraction"].scale == pytest.approx(1.25, rel=0.01)
+    assert report["attraction"].rmse < 0.02
+    assert report["examination"].scale == pytest.approx(1.0)
+
+
 def test_g11_confounded_rankings_are_warned_about(pbm_world):
     log = [pbm_world.sessions(3000, confounding=1.0, seed=1)]
     found = diagnose(log)
@@ -183,6 +199,12 @@ def test_standard_errors_refuse_other_models(pbm_world):
     biased = UBM(Table(120), BrowsingTable(6), bias=PositionParam(6))
     with pytest.raises(UserError, match="without bias"):
         propensities(biased, None, log)
+
+
+def test_standard_errors_refuse_a_log_with_other_pairs(pbm_world):
+    foreign = make_world("pbm", queries=200, documents=6, max_positions=6).sessions(500)
+    with pytest.raises(UserError, match=r"attraction: pair id .* is outside the table"):
+        propensities(pbm_world.model, pbm_world.params, [foreign])
 
 
 def test_em_on_batches_equals_em_on_one_batch():

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from ir_shared.console import UserError
+from jaxtyping import Int
 
 __all__ = ["ArrayBatches", "Batch", "batches", "last_click_positions", "make_batch", "pad_batch"]
 
@@ -113,7 +114,7 @@ def pad_batch(batch: Batch, rows: int) -> Batch:
     return Batch(*(padded(x) for x in batch))
 
 
-def last_click_positions(batch: Batch) -> jax.Array:
+def last_click_positions(batch: Batch) -> Int[jax.Array, "sessions ranks"]:
     """The position of the last click above each rank, 0 where there is none; int32 [B, P].
 
     An exclusive running maximum over the valid ranks, whose positions ascend.

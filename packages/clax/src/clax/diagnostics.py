@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 from ir_shared.console import UserError
+from jaxtyping import Float64, Int
 from numpy.typing import NDArray
 
 from clax.aggregation import aggregate
+from clax.arrays import FloatArray, IntArray
 from clax.batch import Batch
 from clax.models import ClickModel
 from clax.parameters import Params, Tabular, row_probabilities
@@ -94,7 +96,10 @@ def diagnose(data: Iterable[Batch]) -> Diagnosis:
 
 
 def _warnings(
-    positions: NDArray[np.int64], clicked: NDArray[np.float64], component: NDArray[np.int64], moving: int
+    positions: Int[IntArray, " positions"],
+    clicked: Float64[FloatArray, " positions"],
+    component: Int[IntArray, " positions"],
+    moving: int,
 ) -> Iterable[str]:
     if not clicked.sum():
         yield "there is no click at all"
@@ -119,7 +124,7 @@ class Recovery:
         max_error: the largest absolute error, unweighted.
         correlation: weighted Pearson correlation; NaN for a single row.
         scale: the factor that was taken out of the estimates first, for models whose attraction and examination are
-            known only up to a common factor; 1 for others.
+            known only up to a common factor (by weighted least squares); 1 for others.
     """
 
     parameter: str
@@ -162,12 +167,13 @@ def recovery(model: ClickModel, params: Params, truth: Params, data: Iterable[Ba
 
 
 def _compare(
-    name: str, parameter: Tabular, params: Params, truth: Params, counts: NDArray[np.float64], model: str
+    name: str, parameter: Tabular, params: Params, truth: Params, counts: Float64[FloatArray, " rows"], model: str
 ) -> Recovery:
     used = counts > 0
     weights = counts[used] / counts.sum()
     estimate, true = (row_probabilities(parameter, p)[used] for p in (params, truth))
-    scale = float(np.exp(weights @ np.log(estimate / true))) if model in _SCALE_FREE else 1.0
+    # Least squares: a mean of log ratios would follow estimates near 0, of which the log knows least.
+    scale = float(weights @ estimate**2 / (weights @ (estimate * true))) if model in _SCALE_FREE else 1.0
     error = estimate / scale - true
     a, b = estimate - weights @ estimate, true - weights @ true
     spread = float(np.sqrt((weights @ a**2) * (weights @ b**2)))

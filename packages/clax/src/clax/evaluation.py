@@ -15,8 +15,9 @@ from typing import Any
 import jax
 import numpy as np
 from ir_shared.console import UserError
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float, Float64, Int32
 
+from clax.arrays import BoolArray, FloatArray, IntArray
 from clax.batch import Batch
 from clax.logprob import observed
 from clax.models.base import ClickModel
@@ -26,7 +27,6 @@ __all__ = ["Calibration", "Evaluation", "PositionFigures", "evaluate"]
 
 _Z = 1.959963984540054
 _BINS = 20
-Figures = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class PositionFigures:
 
     overall: float
     standard_error: float
-    per_position: Figures
-    per_position_errors: Figures
-    counts: Figures
+    per_position: Float64[FloatArray, " positions"]
+    per_position_errors: Float64[FloatArray, " positions"]
+    counts: Float64[FloatArray, " positions"]
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -63,9 +63,9 @@ class Calibration:
         observed: share clicked.
     """
 
-    counts: Figures
-    predicted: Figures
-    observed: Figures
+    counts: Float64[FloatArray, " bins"]
+    predicted: Float64[FloatArray, " bins"]
+    observed: Float64[FloatArray, " bins"]
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Evaluation:
     log_likelihood_error: float
     perplexity: PositionFigures
     conditional_perplexity: PositionFigures
-    click_rate: Figures
+    click_rate: Float64[FloatArray, " positions"]
     calibration: Calibration
     sessions: int
     documents: int
@@ -118,7 +118,7 @@ class Evaluation:
 
 
 def evaluate(
-    model: ClickModel, params: Params, data: Iterable[Batch], *, seen: NDArray[np.bool_] | None = None
+    model: ClickModel, params: Params, data: Iterable[Batch], *, seen: Bool[BoolArray, " pairs"] | None = None
 ) -> Evaluation:
     """Scores a model on held-out sessions in one streaming pass.
 
@@ -178,14 +178,14 @@ class _Sums:
 
     def add(
         self,
-        marginal: Figures,
-        given: Figures,
-        scored: NDArray[np.bool_],
-        probability: Figures,
+        marginal: Float[FloatArray, "sessions ranks"],
+        given: Float[FloatArray, "sessions ranks"],
+        scored: Bool[BoolArray, "sessions ranks"],
+        probability: Float[FloatArray, "sessions ranks"],
         *,
-        positions: NDArray[np.int32],
-        clicks: NDArray[np.bool_],
-        mask: NDArray[np.bool_],
+        positions: Int32[IntArray, "sessions ranks"],
+        clicks: Bool[BoolArray, "sessions ranks"],
+        mask: Bool[BoolArray, "sessions ranks"],
     ) -> None:
         self.sessions += int(mask.any(1).sum())
         self.documents += int(mask.sum())

@@ -11,6 +11,9 @@ from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Bool, Float
+
+from clax.arrays import Array
 
 __all__ = ["FLOOR", "AnyPair", "LogPair", "ProbPair", "log_add", "log_and", "log_bernoulli", "log_choose", "observed"]
 
@@ -26,8 +29,8 @@ class LogPair(NamedTuple):
         no: ``log (1 - p)``.
     """
 
-    yes: jax.Array
-    no: jax.Array
+    yes: Float[jax.Array, "*shape"]
+    no: Float[jax.Array, "*shape"]
 
     def flipped(self) -> LogPair:
         """The complementary event."""
@@ -57,8 +60,8 @@ class ProbPair(NamedTuple):
         no: 1 - p.
     """
 
-    yes: jax.Array
-    no: jax.Array
+    yes: Float[jax.Array, "*shape"]
+    no: Float[jax.Array, "*shape"]
 
     def flipped(self) -> ProbPair:
         """The complementary event."""
@@ -81,13 +84,13 @@ AnyPair = TypeVar("AnyPair", LogPair, ProbPair)
 """Formulas that say when the user goes on are written once, for both kinds."""
 
 
-def log_add(a: jax.Array, b: jax.Array) -> jax.Array:
+def log_add(a: Float[jax.Array, "*#shape"], b: Float[jax.Array, "*#shape"]) -> Float[jax.Array, "*#shape"]:
     """``log(exp a + exp b)``, elementwise, with finite gradients also where both are at the floor."""
     high, low = jnp.maximum(a, b), jnp.minimum(a, b)
     return high + jnp.log1p(jnp.exp(low - high))
 
 
-def log_bernoulli(logit: jax.Array) -> LogPair:
+def log_bernoulli(logit: Float[jax.Array, "*shape"]) -> LogPair:
     """The pair of the probability ``sigmoid(logit)``; both entries share one exponential and one logarithm."""
     # Not abs: its derivative at 0 is 1 in JAX, while that of min and max is the mean of both sides, as needed here.
     tail = jnp.log1p(jnp.exp(jnp.minimum(logit, -logit)))
@@ -110,6 +113,6 @@ def log_choose(chooser: LogPair, if_yes: LogPair, if_no: LogPair) -> LogPair:
     )
 
 
-def observed(pair: LogPair, clicks: jax.Array) -> jax.Array:
+def observed(pair: LogPair, clicks: Bool[Array, "*shape"]) -> Float[jax.Array, "*shape"]:
     """The log-probability of what happened: ``log p`` where there was a click, ``log (1 - p)`` elsewhere."""
     return jnp.where(clicks, pair.yes, pair.no)

@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
 from clax.batch import Batch
 from clax.models.base import ClickModel
@@ -20,7 +21,7 @@ mean over sessions of each session's mean, in which short lists weigh more. The 
 
 def loss_terms(
     model: ClickModel, params: Params, batch: Batch, reduction: Reduction = "document"
-) -> tuple[jax.Array, jax.Array]:
+) -> tuple[Float[jax.Array, ""], Float[jax.Array, ""]]:
     """The loss of a batch as a sum and the weight it is to be divided by, so that batches can be added up exactly.
 
     A session without a valid rank contributes nothing to either.

@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from ir_shared.console import UserError
-from numpy.typing import NDArray
+from jaxtyping import Float64
 
+from clax.arrays import FloatArray
 from clax.batch import Batch, make_batch
 from clax.models import ClickModel, Mixture, Sample, build_model
 from clax.parameters import Parameter, Params, Tabular
@@ -38,8 +39,8 @@ class World:
 
     model: ClickModel
     params: Params
-    attraction: NDArray[np.float64]
-    popularity: NDArray[np.float64]
+    attraction: Float64[FloatArray, "queries documents"]
+    popularity: Float64[FloatArray, " queries"]
     max_positions: int
 
     @property
@@ -127,8 +128,8 @@ def _sampler(model: ClickModel) -> Callable[..., Sample]:
 
 
 def _truths(
-    alpha: NDArray[np.float64], sigma: NDArray[np.float64], max_positions: int
-) -> dict[str, NDArray[np.float64]]:
+    alpha: Float64[FloatArray, " pairs"], sigma: Float64[FloatArray, " pairs"], max_positions: int
+) -> dict[str, Float64[FloatArray, " rows_of_each"]]:
     """True probabilities of rows, by model and parameter or by parameter alone."""
     k = np.arange(max_positions + 1)
     theta = np.maximum(k, 1) ** -0.8
@@ -152,7 +153,7 @@ def _truths(
     }
 
 
-def _weights(model: ClickModel, truth: dict[str, NDArray[np.float64]]) -> Params:
+def _weights(model: ClickModel, truth: dict[str, FloatArray]) -> Params:
     if isinstance(model, Mixture):
         own = [_weights(member, truth) for member in model.members]
         prior = np.log([0.6, 0.4]) if len(own) == 2 else np.zeros(len(own))
@@ -167,7 +168,7 @@ def _weights(model: ClickModel, truth: dict[str, NDArray[np.float64]]) -> Params
     }
 
 
-def _from_probabilities(parameter: Parameter, probabilities: NDArray[np.float64] | None) -> Params:
+def _from_probabilities(parameter: Parameter, probabilities: Float64[FloatArray, " rows"] | None) -> Params:
     assert isinstance(parameter, Tabular)
     assert probabilities is not None
     # A probability of 1 (theta_1, UBM's unused cells) has no finite logit; at 17 its complement is below float32.

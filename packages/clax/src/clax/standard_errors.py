@@ -21,9 +21,10 @@ from typing import Any
 
 import numpy as np
 from ir_shared.console import DataWarning, UserError
-from numpy.typing import NDArray
+from jaxtyping import Float64, Int
 
 from clax.aggregation import aggregate
+from clax.arrays import FloatArray, IntArray
 from clax.batch import Batch
 from clax.models import PBM, UBM, ClickModel
 from clax.parameters import BrowsingTable, Params, PositionParam, Table, row_probabilities
@@ -31,7 +32,6 @@ from clax.parameters import BrowsingTable, Params, PositionParam, Table, row_pro
 __all__ = ["Propensities", "components", "propensities", "schur_covariance"]
 
 _Z = 1.959963984540054
-Figures = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -52,16 +52,16 @@ class Propensities:
             infinite for pairs never shown or never expected to be clicked.
     """
 
-    positions: NDArray[np.int64]
-    last_clicks: NDArray[np.int64]
-    ratio: Figures
-    standard_error: Figures
-    low: Figures
-    high: Figures
-    impressions: Figures
-    clicks: Figures
-    component: NDArray[np.int64]
-    pair_errors: Figures
+    positions: Int[IntArray, " rows"]
+    last_clicks: Int[IntArray, " rows"]
+    ratio: Float64[FloatArray, " rows"]
+    standard_error: Float64[FloatArray, " rows"]
+    low: Float64[FloatArray, " rows"]
+    high: Float64[FloatArray, " rows"]
+    impressions: Float64[FloatArray, " rows"]
+    clicks: Float64[FloatArray, " rows"]
+    component: Int[IntArray, " rows"]
+    pair_errors: Float64[FloatArray, " pairs"]
 
     def rows(self) -> list[dict[str, Any]]:
         """One dictionary per row of the table."""
@@ -82,7 +82,7 @@ def propensities(model: ClickModel, params: Params, data: Iterable[Batch]) -> Pr
         data: the log it was fitted on.
 
     Raises:
-        UserError: the model is another.
+        UserError: the model is another, or the log has pairs or positions that it does not know.
 
     Warns:
         DataWarning: some rows cannot be compared with the reference, since no chain of documents links them.
@@ -93,6 +93,7 @@ def propensities(model: ClickModel, params: Params, data: Iterable[Batch]) -> Pr
     if not isinstance(attraction, Table) or not isinstance(examination, (PositionParam, BrowsingTable)):
         raise UserError("standard errors need a Table of pairs and a table of positions as parameters")
     cells = aggregate(data, model)
+    model.check(cells)
     rows = np.asarray(examination.index(cells))[:, 0]
     used, row = np.unique(rows, return_inverse=True)
     pairs, weights, clicked = cells.pair_ids[:, 0], cells.weights[:, 0].astype(float), cells.clicks[:, 0]
@@ -127,8 +128,12 @@ def propensities(model: ClickModel, params: Params, data: Iterable[Batch]) -> Pr
 
 
 def schur_covariance(
-    pairs: NDArray[np.int64], rows: NDArray[np.int64], information: Figures, num_pairs: int, num_rows: int
-) -> tuple[Figures, Figures]:
+    pairs: Int[IntArray, " cells"],
+    rows: Int[IntArray, " cells"],
+    information: Float64[FloatArray, " cells"],
+    num_pairs: int,
+    num_rows: int,
+) -> tuple[Float64[FloatArray, "{num_rows} {num_rows}"], Float64[FloatArray, " {num_pairs}"]]:
     """Covariance of the log examination probabilities with row 0 fixed, and variances of the log attractions.
 
     Args:
@@ -154,7 +159,7 @@ def schur_covariance(
     return covariance, np.where(by_pair > 0, inverse + spread, np.inf)
 
 
-def components(pairs: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+def components(pairs: Int[IntArray, " cells"], rows: Int[IntArray, " cells"]) -> Int[IntArray, " rows"]:
     """Connected components of the rows, two rows being linked if one pair was shown in both.
 
     Args:
@@ -176,7 +181,7 @@ def components(pairs: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.
     return np.asarray(np.argsort(np.argsort(first))[numbers], np.int64)
 
 
-def _warn_if_split(component: NDArray[np.int64]) -> None:
+def _warn_if_split(component: Int[IntArray, " rows"]) -> None:
     parts = int(component.max()) + 1
     if parts > 1:
         warnings.warn(

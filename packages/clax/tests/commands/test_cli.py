@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from ir_shared.trec import read_run
 
@@ -286,3 +288,20 @@ def test_yandex_text_and_judgements(cli, tmp_path):
         )
     )
     assert found["ranking"]["metrics"]["mrr"]["mean"] == 1.0
+
+
+def test_repairs_that_messages_recommend_are_flags_of_fit_and_diagnose(cli, tmp_path):
+    """Other people's files: ids from 0, and counts of clicks; two documents of each query, the first one clicked."""
+    ids = [[2 * (s % 3), 2 * (s % 3) + 1] for s in range(90)]
+    log = tmp_path / "log.parquet"
+    pq.write_table(pa.table({"query_doc_ids": ids, "clicks": [[2, 0]] * 90}), log)
+    fit = ["fit", log, "--model", "dctr", "--method", "em", "--quiet", "-o", tmp_path / "m"]
+    flags: list[str] = []
+    for message, flag in (("--max-positions", "2"), ("--binarise-clicks", ""), ("--zero-based", "")):
+        for command in (fit, ["diagnose", log]):
+            refused = cli(*command, *flags)
+            assert (refused.code, message in refused.err) == (2, True), refused.err
+        flags += [message, flag] if flag else [message]
+    assert cli("diagnose", log, *flags, "--quiet").code == 4  # every document was shown at one position only
+    assert cli(*fit, *flags).code == 0
+    assert cli("evaluate", tmp_path / "m", log, "--quiet").code == 0

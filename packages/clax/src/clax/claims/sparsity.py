@@ -62,7 +62,7 @@ def _featured_world(generator: np.random.Generator, seed: int) -> tuple[World, F
     x = generator.normal(size=(world.num_pairs, _WIDTH)).astype(np.float32)
     logits = -1.0 + x[:, 0] + x[:, 1] * x[:, 2] + np.maximum(x[:, 3], 0)
     attraction = Table(world.num_pairs).from_row_logits(np.r_[0.0, logits])
-    alpha = (1 / (1 + np.exp(-logits))).reshape(_QUERIES, _DOCUMENTS)
+    alpha = (1 / (1 + np.exp(-logits.astype(np.float64)))).reshape(_QUERIES, _DOCUMENTS)
     popularity = np.full(_QUERIES, 1 / _QUERIES)
     return replace(world, params={**world.params, "attraction": attraction}, attraction=alpha, popularity=popularity), x
 

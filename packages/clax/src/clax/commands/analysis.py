@@ -11,7 +11,17 @@ import typer
 from ir_shared.console import Exit, UserError, notice, print_json, print_table
 from ir_shared.run_dir import atomic_write, write_json
 
-from clax.commands.options import DataFiles, Json, MaxPositions, ModelFolder, Quiet, document
+from clax.commands.options import (
+    BinariseClicks,
+    ClipToUnknown,
+    DataFiles,
+    Json,
+    MaxPositions,
+    ModelFolder,
+    Quiet,
+    ZeroBased,
+    document,
+)
 
 __all__ = ["diagnose", "propensities"]
 
@@ -59,6 +69,9 @@ def propensities(
 def diagnose(
     data: DataFiles,
     max_positions: MaxPositions = None,
+    binarise_clicks: BinariseClicks = False,
+    clip_to_unknown: ClipToUnknown = False,
+    zero_based: ZeroBased = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -66,7 +79,13 @@ def diagnose(
     from clax.data import SessionData
     from clax.diagnostics import diagnose as run
 
-    log = SessionData.from_parquet(data, max_positions=max_positions)
+    log = SessionData.from_parquet(
+        data,
+        max_positions=max_positions,
+        binarise_clicks=binarise_clicks,
+        clip_to_unknown=clip_to_unknown,
+        zero_based=zero_based,
+    )
     found = run(log)
     if json:
         print_json(document("diagnose", fingerprint=log.source.fingerprint(), counts=log.counts, diagnosis=found))

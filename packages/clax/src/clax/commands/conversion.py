@@ -9,7 +9,7 @@ import typer
 from ir_shared.console import UserError, notice, print_json, print_table
 from ir_shared.run_dir import write_json
 
-from clax.commands.options import Json, Quiet, document
+from clax.commands.options import BinariseClicks, Json, Quiet, document
 
 if TYPE_CHECKING:
     from clax.data import HashedPairs, Vocabulary
@@ -45,7 +45,7 @@ def convert(
             "says that there are none and the rows are in order.",
         ),
     ] = "",
-    binarise_clicks: Annotated[bool, typer.Option("--binarise-clicks", help="Make counts of clicks 1.")] = False,
+    binarise_clicks: BinariseClicks = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:

@@ -29,6 +29,10 @@ def evaluate(
         list[str] | None,
         typer.Option("--annotations", help="Parquet with labels, one list per query, for ranking metrics."),
     ] = None,
+    relevant_from: Annotated[
+        float | None,
+        typer.Option("--relevant-from", help="Lowest label that is relevant for MRR; by default any positive grade."),
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="JSON file for all figures.")] = None,
     plots: Annotated[Path | None, typer.Option("--plots", help="Folder for plots; needs clax[plot].")] = None,
     json: Json = False,
@@ -47,7 +51,8 @@ def evaluate(
     found = run(saved.model, saved.params, log, seen=None if counts is None else counts.seen)
     ranking = None
     if annotations:
-        ranking = evaluate_ranking(saved.model, saved.params, _annotated(saved, annotations))
+        lists = _annotated(saved, annotations)
+        ranking = evaluate_ranking(saved.model, saved.params, lists, relevant_from=relevant_from)
     result = document(
         "evaluate",
         model=saved.about["model"].get("class"),
@@ -119,6 +124,7 @@ def _annotated(saved: SavedModel, paths: list[str]) -> Iterator[Batch]:
         max_positions=longest,
         num_pairs=known["num_pairs"],
         columns=Columns(clicks=None, positions=None),
+        zero_based=bool((saved.about.get("config") or {}).get("data", {}).get("zero_based")),
         batch_size=256,
     )
     check_vocabulary(lists, known["vocabulary"], known["num_pairs"])
@@ -144,7 +150,7 @@ def _print(found: Evaluation, ranking: Ranking | None) -> None:
         ["conditional perplexity", *cells(given.overall, *given.interval)],
     ]
     if ranking is not None:
-        for name in ("ndcg@10", "mrr"):
+        for name in [name for name in ("ndcg@10", "mrr") if name in ranking.per_query]:
             interval = ranking.interval(name)
             rows.append([name, *cells(interval.estimate, interval.low, interval.high)])
     unseen = "" if found.unseen is None else f", {found.unseen} of pairs not seen in training"

@@ -11,10 +11,13 @@ from ir_shared.console import UserError, notice, print_json, print_table
 from ir_shared.run_dir import write_json
 
 from clax.commands.options import (
+    BinariseClicks,
+    ClipToUnknown,
     DataFiles,
     Json,
     MaxPositions,
     Quiet,
+    ZeroBased,
     document,
     epoch_notice,
     step_progress,
@@ -56,6 +59,9 @@ def fit(
     batch_size: BatchSize = None,
     pseudo_counts: PseudoCountsOption = None,
     max_positions: MaxPositions = None,
+    binarise_clicks: BinariseClicks = False,
+    clip_to_unknown: ClipToUnknown = False,
+    zero_based: ZeroBased = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's checkpoint.")] = False,
     seed: SeedOption = None,
     json: Json = False,
@@ -69,6 +75,7 @@ def fit(
     from clax.logs import open_logs
 
     settings = _settings(config, data, model, method, epochs, lr, batch_size, pseudo_counts, max_positions, seed)
+    settings = _repairing(settings, binarise_clicks, clip_to_unknown, zero_based)
     logs = open_logs(settings.data, settings.seed)
     with step_progress(len(logs.train), quiet) as on_step:
         fitted = run(settings, out, logs=logs, resume=resume, on_epoch=epoch_notice(quiet), on_step=on_step)
@@ -106,6 +113,9 @@ def compare(
     batch_size: BatchSize = None,
     pseudo_counts: PseudoCountsOption = None,
     max_positions: MaxPositions = None,
+    binarise_clicks: BinariseClicks = False,
+    clip_to_unknown: ClipToUnknown = False,
+    zero_based: ZeroBased = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for a folder per model.")] = None,
     seed: SeedOption = None,
     json: Json = False,
@@ -116,6 +126,7 @@ def compare(
     from clax.logs import open_log
 
     settings = _settings(config, data, None, method, epochs, lr, batch_size, pseudo_counts, max_positions, seed)
+    settings = _repairing(settings, binarise_clicks, clip_to_unknown, zero_based)
     names = [name.strip() for name in models.split(",") if name.strip()]
     results: list[Compared] = []
     for line in run(settings, names, out, on_epoch=lambda name, epoch: epoch_notice(quiet, f"{name}: ")(epoch)):
@@ -177,3 +188,14 @@ def _settings(
             lr=base.train.lr if lr is None else lr,
         ),
     )
+
+
+def _repairing(settings: FitConfig, binarise_clicks: bool, clip_to_unknown: bool, zero_based: bool) -> FitConfig:
+    """The settings with the repairs of the log that the command line asks for, besides those of the file."""
+    data = replace(
+        settings.data,
+        binarise_clicks=binarise_clicks or settings.data.binarise_clicks,
+        clip_to_unknown=clip_to_unknown or settings.data.clip_to_unknown,
+        zero_based=zero_based or settings.data.zero_based,
+    )
+    return replace(settings, data=data)

@@ -13,6 +13,8 @@ from ir_shared.console import notice
 from ir_shared.run_dir import provenance
 
 __all__ = [
+    "BinariseClicks",
+    "ClipToUnknown",
     "DataFiles",
     "Json",
     "MaxPositions",
@@ -21,6 +23,7 @@ __all__ = [
     "PartOption",
     "Quiet",
     "Seed",
+    "ZeroBased",
     "document",
     "epoch_notice",
     "step_progress",
@@ -40,6 +43,11 @@ ModelName = Annotated[
 MaxPositions = Annotated[
     int | None, typer.Option("--max-positions", help="Ranks to keep; known for files that clax wrote.", min=1)
 ]
+BinariseClicks = Annotated[bool, typer.Option("--binarise-clicks", help="Make counts of clicks 1.")]
+ClipToUnknown = Annotated[
+    bool, typer.Option("--clip-to-unknown", help="Let all ids beyond the table share one row, the last.")
+]
+ZeroBased = Annotated[bool, typer.Option("--zero-based", help="Ids start at 0.")]
 PartOption = Annotated[
     Literal["auto", "all", "train", "valid", "test"],
     typer.Option("--part", help="Part of the log; auto = the test part of the log fitted on, all of any other."),

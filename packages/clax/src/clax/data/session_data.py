@@ -148,7 +148,7 @@ class SessionData:
         known = source.metadata
         positions = known.get("max_positions") if max_positions is None else max_positions
         if positions is None:
-            raise UserError("how many positions does the log show? give max_positions")
+            raise UserError("how many positions does the log show? give max_positions (--max-positions)")
         pairs = known.get("num_pairs") if num_pairs is None else num_pairs
         if pairs is None:
             pairs = max(1, source.largest_id() + zero_based)

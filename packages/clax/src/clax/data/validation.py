@@ -149,7 +149,11 @@ def _clean_clicks(sessions: Sessions, rules: Rules) -> tuple[Sessions, int]:
     bad = ~(clicks >= 0) if rules.binarise_clicks else ~((clicks == 0) | (clicks == 1))
     at = _first(bad)
     if at is not None:
-        remedy = "" if rules.binarise_clicks or not clicks[at] > 1 else "; binarise_clicks makes counts of clicks 1"
+        remedy = (
+            ""
+            if rules.binarise_clicks or not clicks[at] > 1
+            else "; binarise_clicks (--binarise-clicks) makes counts 1"
+        )
         raise UserError(f"{sessions.where(at)}: click {clicks[at]} is neither 0 nor 1{remedy}")
     return replace(sessions, clicks=clicks != 0), int(np.count_nonzero(high))
 
@@ -236,14 +240,14 @@ def _clean_ids(sessions: Sessions, rules: Rules) -> tuple[Sessions, int]:
         at = int(np.argmin(ids))
         raise UserError(
             f"{sessions.where(at)}: id 0 on a valid rank, but 0 means padding and ids count from 1; "
-            "if the ids start at 0, say so with zero_based"
+            "if the ids start at 0, say so with zero_based (--zero-based)"
         )
     if high > rules.num_pairs:
         if rules.unknown_id is None or not rules.clip_to_unknown:
             at = int(np.argmax(ids > rules.num_pairs))
             raise UserError(
                 f"{sessions.where(at)}: id {ids[at]} is beyond the table of {rules.num_pairs} pairs; "
-                "raise num_pairs, or set clip_to_unknown"
+                "fit with a larger num_pairs, or with clip_to_unknown (--clip-to-unknown)"
             )
         ids = np.where(ids > rules.num_pairs, rules.unknown_id, ids)
     unknown = 0

@@ -17,9 +17,10 @@ from typing import Any, TypeAlias
 import jax
 import numpy as np
 from ir_shared.console import UserError
-from numpy.typing import NDArray
+from jaxtyping import Float64
 
 from clax.aggregation import aggregate
+from clax.arrays import FloatArray
 from clax.batch import Batch
 from clax.logprob import ProbPair
 from clax.models.base import ClickModel
@@ -30,9 +31,9 @@ __all__ = ["EMResult", "Logits", "expected_counts", "fit_em", "prior_of", "share
 
 _EXTREME = 69.0
 
-Logits = dict[str, NDArray[np.float64]]
+Logits = dict[str, FloatArray]
 """A model's row logits by parameter."""
-Counts = dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
+Counts = dict[str, tuple[FloatArray, FloatArray]]
 """By parameter: how often each row's event happened and did not, [rows] each."""
 _Found: TypeAlias = tuple[Any, dict[str, ProbPair]]
 
@@ -160,7 +161,7 @@ def _checked(model: ClickModel, data: Iterable[Batch]) -> Iterator[Batch]:
         yield batch
 
 
-def _shares(logits: NDArray[np.float64]) -> tuple[Any, Any]:
+def _shares(logits: FloatArray) -> tuple[Any, Any]:
     """Probabilities and complements, no smaller than 1e-30, so that products of a few of them stay above 0."""
     x = np.clip(logits, -_EXTREME, _EXTREME)
     return 1 / (1 + np.exp(-x)), 1 / (1 + np.exp(x))
@@ -197,8 +198,11 @@ def prior_of(parameter: Tabular, prior: PseudoCounts | None) -> PseudoCounts:
 
 
 def share_logits(
-    yes: NDArray[np.float64], no: NDArray[np.float64], prior: PseudoCounts, unseen: NDArray[np.float64]
-) -> NDArray[np.float64]:
+    yes: Float64[FloatArray, " rows"],
+    no: Float64[FloatArray, " rows"],
+    prior: PseudoCounts,
+    unseen: Float64[FloatArray, " rows"],
+) -> Float64[FloatArray, " rows"]:
     """The logits of (successes + yes) / (all); rows without any count keep theirs.
 
     A share of exactly 0 or 1 gets a logit of about 690, which is still finite.

@@ -8,6 +8,7 @@ from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Bool, Float
 
 from clax.batch import Batch
 from clax.logprob import LogPair, log_bernoulli, observed
@@ -27,7 +28,7 @@ class Sample(NamedTuple):
         latents: what was drawn on the way, by name: examination, attraction, satisfaction, member, ...
     """
 
-    clicks: jax.Array
+    clicks: Bool[jax.Array, "sessions ranks"]
     latents: dict[str, jax.Array]
 
 
@@ -69,20 +70,20 @@ class ClickModel(ABC):
         """Draws clicks for the lists of the batch; its own clicks are not read."""
 
     @abstractmethod
-    def relevance(self, params: Params, batch: Batch) -> jax.Array:
+    def relevance(self, params: Params, batch: Batch) -> Float[jax.Array, "sessions ranks"]:
         """The score to rank documents by, a log-probability; [B, P]."""
 
-    def scored_mask(self, batch: Batch) -> jax.Array:
+    def scored_mask(self, batch: Batch) -> Bool[jax.Array, "sessions ranks"]:
         """The ranks whose conditional probability counts in likelihoods; bool [B, P]."""
         return jnp.asarray(batch.mask)
 
-    def session_log_likelihood(self, params: Params, batch: Batch) -> jax.Array:
+    def session_log_likelihood(self, params: Params, batch: Batch) -> Float[jax.Array, " sessions"]:
         """The log-probability of each session's clicks, [B]; 0 for a session without a valid rank."""
         terms = observed(self.conditional_log_probs(params, batch), batch.clicks)
         terms = jnp.where(self.scored_mask(batch), terms, 0.0)
         return (terms if batch.weights is None else terms * batch.weights).sum(1)
 
-    def penalty(self, params: Params) -> jax.Array:
+    def penalty(self, params: Params) -> Float[jax.Array, ""]:
         """The negative log prior of all weights, a scalar on the scale of a summed log-likelihood."""
         parts = [parameter_penalty(p, params[name]) for name, p in self.parameters().items()]
         return sum(parts, start=jnp.zeros(()))
@@ -129,11 +130,11 @@ def _pair(parameter: Parameter, params: Params, batch: Batch) -> LogPair:
     return LogPair(yes, no)
 
 
-def draw(key: jax.Array, pair: LogPair) -> jax.Array:
+def draw(key: jax.Array, pair: LogPair) -> Bool[jax.Array, "sessions ranks"]:
     """One independent Bernoulli draw per entry, bool."""
     return jax.random.bernoulli(key, jnp.exp(pair.yes))
 
 
-def log_probability(parameter: Parameter, params: Params, batch: Batch) -> jax.Array:
+def log_probability(parameter: Parameter, params: Params, batch: Batch) -> Float[jax.Array, "sessions ranks"]:
     """The parameter's log-probability at every rank, [B, P]."""
     return log_bernoulli(parameter.logits(params, batch)).yes

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from ir_shared.console import UserError
+from jaxtyping import Bool, Float
 
 from clax.batch import Batch, last_click_positions
 from clax.logprob import AnyPair, LogPair
@@ -26,6 +27,11 @@ __all__ = ["CCM", "CM", "DBN", "DCM", "SDBN", "ChainModel"]
 
 _FLOOR_PROBABILITY = 1e-8
 
+Draws: TypeAlias = tuple[
+    Bool[jax.Array, "sessions ranks"], Bool[jax.Array, "sessions ranks"], dict[str, Bool[jax.Array, "sessions ranks"]]
+]
+"""At every rank: goes on after no click, goes on after a click, and the latents behind them by name."""
+
 
 class ChainModel(PairModel):
     """What the family shares; a member says its transitions and how to draw them."""
@@ -37,8 +43,8 @@ class ChainModel(PairModel):
         """The probabilities of going on, from the parameters' probabilities."""
 
     @abstractmethod
-    def draw_transitions(self, pairs: Pairs, key: jax.Array) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
-        """Draws at every rank: goes on after no click, goes on after a click, and the latents behind them."""
+    def draw_transitions(self, pairs: Pairs, key: jax.Array) -> Draws:
+        """Draws whether the user goes on, at every rank."""
 
     def conditional(self, pairs: Pairs, batch: Batch) -> LogPair:
         """By the filter of :mod:`clax.models.chain`."""
@@ -48,7 +54,7 @@ class ChainModel(PairModel):
         """By the recursion of :mod:`clax.models.chain`."""
         return unconditional_clicks(pairs["attraction"], self.transitions(pairs), batch)
 
-    def evidence(self, pairs: ProbPairs, batch: Batch) -> jax.Array:
+    def evidence(self, pairs: ProbPairs, batch: Batch) -> Float[jax.Array, " sessions"]:
         """By the forward algorithm."""
         return chain_evidence(pairs["attraction"], self.transitions(pairs), batch)
 
@@ -62,7 +68,7 @@ class ChainModel(PairModel):
         clicks = examination & attraction & batch.mask
         return Sample(clicks, {"attraction": attraction, "examination": examination, **latents})
 
-    def relevance(self, params: Params, batch: Batch) -> jax.Array:
+    def relevance(self, params: Params, batch: Batch) -> Float[jax.Array, "sessions ranks"]:
         """Log alpha."""
         return log_probability(self.attraction, params["attraction"], batch)
 
@@ -92,7 +98,7 @@ class CM(ChainModel):
         """On after no click, away after a click."""
         return Transitions(None, pairs["attraction"].never())
 
-    def draw_transitions(self, pairs: Pairs, key: jax.Array) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:  # noqa: ARG002
+    def draw_transitions(self, pairs: Pairs, key: jax.Array) -> Draws:  # noqa: ARG002
         """Nothing is random."""
         on = jnp.ones_like(pairs["attraction"].yes, dtype=bool)
         return on, ~on, {}
@@ -106,11 +112,11 @@ class CM(ChainModel):
         floor = LogPair(jnp.log(_FLOOR_PROBABILITY), jnp.log1p(-_FLOOR_PROBABILITY))
         return LogPair(*(jnp.where(below, f, x) for f, x in zip(floor, pairs["attraction"], strict=True)))
 
-    def evidence(self, pairs: ProbPairs, batch: Batch) -> jax.Array:
+    def evidence(self, pairs: ProbPairs, batch: Batch) -> Float[jax.Array, " sessions"]:
         """The click is the only event, and there is none below the first one."""
         return click_evidence(pairs["attraction"], batch.mask & (last_click_positions(batch) == 0), batch)
 
-    def scored_mask(self, batch: Batch) -> jax.Array:
+    def scored_mask(self, batch: Batch) -> Bool[jax.Array, "sessions ranks"]:
         """All valid ranks, or with ``"ignore"`` those up to the first click."""
         if self.after_first_click == "floor":
             return jnp.asarray(batch.mask)
@@ -134,7 +140,7 @@ class DCM(ChainModel):
         """k0 = 1, k1 = lambda."""
         return Transitions(None, pairs["continuation"])
 
-    def draw_transitions(self, pairs: Pairs, key: jax.Array) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
+    def draw_transitions(self, pairs: Pairs, key: jax.Array) -> Draws:
         """Continuation."""
         goes_on = draw(key, pairs["continuation"])
         return jnp.ones_like(goes_on), goes_on, {"continuation": goes_on}
@@ -162,7 +168,7 @@ class CCM(ChainModel):
         after_click = pairs["attraction"].choose(pairs["after_relevant"], pairs["after_irrelevant"])
         return Transitions(pairs["after_none"], after_click)
 
-    def draw_transitions(self, pairs: Pairs, key: jax.Array) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
+    def draw_transitions(self, pairs: Pairs, key: jax.Array) -> Draws:
         """The three continuations, and whether a clicked document is relevant (a draw of its own)."""
         keys = jax.random.split(key, 4)
         relevant = draw(keys[0], pairs["attraction"])
@@ -194,13 +200,13 @@ class DBN(ChainModel):
         s, g = pairs["satisfaction"], pairs["continuation"]
         return Transitions(g, s.flipped().both(g))
 
-    def draw_transitions(self, pairs: Pairs, key: jax.Array) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
+    def draw_transitions(self, pairs: Pairs, key: jax.Array) -> Draws:
         """Satisfaction and continuation."""
         keys = jax.random.split(key)
         satisfied, goes_on = draw(keys[0], pairs["satisfaction"]), draw(keys[1], pairs["continuation"])
         return goes_on, goes_on & ~satisfied, {"satisfaction": satisfied, "continuation": goes_on}
 
-    def relevance(self, params: Params, batch: Batch) -> jax.Array:
+    def relevance(self, params: Params, batch: Batch) -> Float[jax.Array, "sessions ranks"]:
         """Log alpha + log sigma."""
         attraction = log_probability(self.attraction, params["attraction"], batch)
         return attraction + log_probability(self.satisfaction, params["satisfaction"], batch)
@@ -223,12 +229,12 @@ class SDBN(ChainModel):
         """k0 = 1, k1 = 1 - sigma."""
         return Transitions(None, pairs["satisfaction"].flipped())
 
-    def draw_transitions(self, pairs: Pairs, key: jax.Array) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
+    def draw_transitions(self, pairs: Pairs, key: jax.Array) -> Draws:
         """Satisfaction."""
         satisfied = draw(key, pairs["satisfaction"])
         return jnp.ones_like(satisfied), ~satisfied, {"satisfaction": satisfied}
 
-    def relevance(self, params: Params, batch: Batch) -> jax.Array:
+    def relevance(self, params: Params, batch: Batch) -> Float[jax.Array, "sessions ranks"]:
         """Log alpha + log sigma."""
         attraction = log_probability(self.attraction, params["attraction"], batch)
         return attraction + log_probability(self.satisfaction, params["satisfaction"], batch)

@@ -19,18 +19,22 @@ for a click ``w' = log(1 - k1) - log k1``, and without looking (k = (1 - alpha) 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Generic
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Bool, Float
 
+from clax.arrays import Array
 from clax.batch import Batch
 from clax.logprob import FLOOR, AnyPair, LogPair, log_add, log_and, log_bernoulli, log_choose
 
 __all__ = ["Transitions", "conditional_clicks", "draw_examination", "unconditional_clicks"]
 
 
-class Transitions(NamedTuple, Generic[AnyPair]):
+@dataclass(frozen=True)
+class Transitions(Generic[AnyPair]):
     """Whether the user goes on.
 
     Attributes:
@@ -72,8 +76,11 @@ def unconditional_clicks(attraction: LogPair, transitions: Transitions[LogPair],
 
 
 def draw_examination(
-    attraction: jax.Array, after_none: jax.Array, after_click: jax.Array, mask: jax.Array
-) -> jax.Array:
+    attraction: Bool[jax.Array, "sessions ranks"],
+    after_none: Bool[jax.Array, "sessions ranks"],
+    after_click: Bool[jax.Array, "sessions ranks"],
+    mask: Bool[Array, "sessions ranks"],
+) -> Bool[jax.Array, "sessions ranks"]:
     """Which ranks are examined, from draws at every rank of attraction and of going on; bool [B, P]."""
     goes_on = jnp.where(attraction, after_click, after_none) | ~mask
     reached = jax.lax.cummin(goes_on.astype(jnp.int32), axis=1) > 0
@@ -81,7 +88,9 @@ def draw_examination(
 
 
 def _examined(
-    step: Callable[..., tuple[jax.Array, jax.Array]], columns: tuple[jax.Array | None, ...], like: jax.Array
+    step: Callable[..., tuple[jax.Array, jax.Array]],
+    columns: tuple[Array | None, ...],
+    like: Float[jax.Array, "sessions ranks"],
 ) -> LogPair:
     """Runs a step over the ranks and returns the pair of being examined, [B, P]."""
     start = jnp.full_like(like[:, 0], FLOOR)

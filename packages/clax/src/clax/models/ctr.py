@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
 from clax.batch import Batch
 from clax.logprob import LogPair, log_bernoulli
@@ -28,7 +29,7 @@ class _ClickThroughRate(PairModel):
         """The rate itself."""
         return pairs["rate"]
 
-    def evidence(self, pairs: ProbPairs, batch: Batch) -> jax.Array:
+    def evidence(self, pairs: ProbPairs, batch: Batch) -> Float[jax.Array, " sessions"]:
         """The click is the only event."""
         return click_evidence(pairs["rate"], batch.mask, batch)
 
@@ -46,7 +47,7 @@ class GCTR(_ClickThroughRate):
     cell_key: ClassVar[tuple[str, ...] | None] = ()
     constant_relevance: ClassVar[bool] = True
 
-    def relevance(self, params: Params, batch: Batch) -> jax.Array:  # noqa: ARG002
+    def relevance(self, params: Params, batch: Batch) -> Float[jax.Array, "sessions ranks"]:  # noqa: ARG002
         """0 everywhere."""
         return jnp.zeros(batch.pair_ids.shape)
 
@@ -60,7 +61,7 @@ class RCTR(_ClickThroughRate):
     cell_key: ClassVar[tuple[str, ...] | None] = ("positions",)
     constant_relevance: ClassVar[bool] = True
 
-    def relevance(self, params: Params, batch: Batch) -> jax.Array:  # noqa: ARG002
+    def relevance(self, params: Params, batch: Batch) -> Float[jax.Array, "sessions ranks"]:  # noqa: ARG002
         """0 everywhere."""
         return jnp.zeros(batch.pair_ids.shape)
 
@@ -73,7 +74,7 @@ class DCTR(_ClickThroughRate):
     name: ClassVar[str] = "dctr"
     cell_key: ClassVar[tuple[str, ...] | None] = ("pair_ids",)
 
-    def relevance(self, params: Params, batch: Batch) -> jax.Array:
+    def relevance(self, params: Params, batch: Batch) -> Float[jax.Array, "sessions ranks"]:
         """Log rho_d."""
         return log_probability(self.rate, params["rate"], batch)
 
@@ -86,6 +87,6 @@ class DRCTR(_ClickThroughRate):
     name: ClassVar[str] = "drctr"
     cell_key: ClassVar[tuple[str, ...] | None] = ("pair_ids", "positions")
 
-    def relevance(self, params: Params, batch: Batch) -> jax.Array:
+    def relevance(self, params: Params, batch: Batch) -> Float[jax.Array, "sessions ranks"]:
         """Log sigmoid of the document's logit averaged over the positions."""
         return log_bernoulli(self.rate.over_positions(params["rate"], batch)).yes

@@ -10,7 +10,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Bool, Float
 
+from clax.arrays import Array
 from clax.batch import Batch
 from clax.logprob import ProbPair
 from clax.models.chain import Transitions
@@ -21,12 +23,12 @@ ProbPairs = dict[str, ProbPair]
 """The probabilities of a model's parameters by name, each [B, P]."""
 
 
-def click_evidence(rate: ProbPair, mask: jax.Array, batch: Batch) -> jax.Array:
+def click_evidence(rate: ProbPair, mask: Bool[Array, "sessions ranks"], batch: Batch) -> Float[jax.Array, " sessions"]:
     """Where the click is the only event: its log-likelihood over the masked ranks; [B]."""
     return _log_sum(jnp.where(batch.clicks, rate.yes, rate.no), mask, batch)
 
 
-def examination_evidence(attraction: ProbPair, examination: ProbPair, batch: Batch) -> jax.Array:
+def examination_evidence(attraction: ProbPair, examination: ProbPair, batch: Batch) -> Float[jax.Array, " sessions"]:
     """Where a click is attraction and examination, both drawn at every rank; [B].
 
     A click needs both; no click leaves the three other outcomes.
@@ -36,7 +38,9 @@ def examination_evidence(attraction: ProbPair, examination: ProbPair, batch: Bat
     return _log_sum(outcome, batch.mask, batch)
 
 
-def chain_evidence(attraction: ProbPair, transitions: Transitions[ProbPair], batch: Batch) -> jax.Array:
+def chain_evidence(
+    attraction: ProbPair, transitions: Transitions[ProbPair], batch: Batch
+) -> Float[jax.Array, " sessions"]:
     """For the cascade family by the forward algorithm, normalised at every rank; [B].
 
     Nothing is drawn once the user has left, nor after the last valid rank, where it could not be seen.
@@ -55,7 +59,13 @@ def chain_evidence(attraction: ProbPair, transitions: Transitions[ProbPair], bat
 
 
 @jax.custom_vjp
-def _path_sum(here: jax.Array, stays: jax.Array, leaves: jax.Array, mask: jax.Array, clicks: jax.Array) -> jax.Array:
+def _path_sum(
+    here: Float[jax.Array, "ranks sessions"],
+    stays: Float[jax.Array, "ranks sessions"],
+    leaves: Float[jax.Array, "ranks sessions"],
+    mask: Bool[jax.Array, "ranks sessions"],
+    clicks: Bool[jax.Array, "ranks sessions"],
+) -> Float[jax.Array, " sessions"]:
     """The log-probability of each session, [B], from columns [P, B].
 
     An examined rank has probability ``here`` of what happened there, and then the user stays or leaves. The derivatives
@@ -98,6 +108,8 @@ def _backward(saved: tuple[jax.Array, ...], slope: jax.Array) -> tuple[jax.Array
 _path_sum.defvjp(_forward, _backward)
 
 
-def _log_sum(outcome: jax.Array, mask: jax.Array, batch: Batch) -> jax.Array:
+def _log_sum(
+    outcome: Float[jax.Array, "sessions ranks"], mask: Bool[Array, "sessions ranks"], batch: Batch
+) -> Float[jax.Array, " sessions"]:
     terms = jnp.log(jnp.where(mask, outcome, 1.0))
     return (terms if batch.weights is None else terms * batch.weights).sum(1)

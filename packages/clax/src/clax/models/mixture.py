@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 from ir_shared.console import UserError
+from jaxtyping import Float
 
 from clax.batch import Batch
 from clax.logprob import LogPair, observed
@@ -65,11 +66,11 @@ class Mixture(ClickModel):
         theirs = self.members[i].parameters()
         return {**params["members"][str(i)], **{n: p for n, p in params["shared"].items() if n in theirs}}
 
-    def log_prior(self, params: Params) -> jax.Array:
+    def log_prior(self, params: Params) -> Float[jax.Array, " members"]:
         """Log pi, [M]."""
         return jax.nn.log_softmax(params["prior"])
 
-    def session_log_likelihood(self, params: Params, batch: Batch) -> jax.Array:
+    def session_log_likelihood(self, params: Params, batch: Batch) -> Float[jax.Array, " sessions"]:
         """``logsumexp_m(log pi_m + beta LL_m)``, [B]; 0 for a session without a valid rank."""
         each = jnp.stack(self._each(params, lambda model, own: model.session_log_likelihood(own, batch)))
         total = jax.nn.logsumexp(self.log_prior(params)[:, None] + self.temperature * each, axis=0)
@@ -106,12 +107,12 @@ class Mixture(ClickModel):
         clicks = jnp.take_along_axis(jnp.stack(draws), member[None, :, None], axis=0)[0]
         return Sample(clicks, {"member": member})
 
-    def relevance(self, params: Params, batch: Batch) -> jax.Array:
+    def relevance(self, params: Params, batch: Batch) -> Float[jax.Array, "sessions ranks"]:
         """``log sum_m pi_m exp(relevance_m)``."""
         each = jnp.stack(self._each(params, lambda model, own: model.relevance(own, batch)))
         return jax.nn.logsumexp(self.log_prior(params)[:, None, None] + each, axis=0)
 
-    def penalty(self, params: Params) -> jax.Array:
+    def penalty(self, params: Params) -> Float[jax.Array, ""]:
         """Every parameter's once, shared ones too."""
         total = super().penalty(params["shared"])
         for i, member in enumerate(self.members):
@@ -132,7 +133,7 @@ class Mixture(ClickModel):
         return [function(member, self.member_params(params, i)) for i, member in enumerate(self.members)]
 
 
-def _weighted(log_weights: jax.Array, pairs: list[LogPair]) -> LogPair:
+def _weighted(log_weights: Float[jax.Array, "members _ _"], pairs: list[LogPair]) -> LogPair:
     """``logsumexp_m(log w_m + log p_m)`` for both entries."""
     yes, no = (jnp.stack(entries) for entries in zip(*pairs, strict=True))
     return LogPair(jax.nn.logsumexp(log_weights + yes, axis=0), jax.nn.logsumexp(log_weights + no, axis=0))

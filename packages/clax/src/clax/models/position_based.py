@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import jax
+from jaxtyping import Float
 
 from clax.batch import Batch
 from clax.logprob import LogPair, log_and
@@ -46,10 +47,10 @@ class PBM(PairModel):
         clicks = attraction & examination & batch.mask
         return Sample(clicks, {"attraction": attraction, "examination": examination})
 
-    def relevance(self, params: Params, batch: Batch) -> jax.Array:
+    def relevance(self, params: Params, batch: Batch) -> Float[jax.Array, "sessions ranks"]:
         """Log alpha."""
         return log_probability(self.attraction, params["attraction"], batch)
 
-    def evidence(self, pairs: ProbPairs, batch: Batch) -> jax.Array:
+    def evidence(self, pairs: ProbPairs, batch: Batch) -> Float[jax.Array, " sessions"]:
         """Over examination and attraction, both drawn at every rank."""
         return examination_evidence(pairs["attraction"], pairs["examination"], batch)

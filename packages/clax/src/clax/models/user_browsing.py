@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
 from clax.batch import Batch
 from clax.logprob import FLOOR, LogPair, log_and, log_bernoulli
@@ -89,10 +90,10 @@ class UBM(ClickModel):
         _, (clicks, examination) = jax.lax.scan(step, jnp.zeros(shape[0], batch.positions.dtype), ranks)
         return Sample(clicks.T, {"attraction": attraction, "examination": examination.T})
 
-    def relevance(self, params: Params, batch: Batch) -> jax.Array:
+    def relevance(self, params: Params, batch: Batch) -> Float[jax.Array, "sessions ranks"]:
         """Log alpha."""
         return log_probability(self.attraction, params["attraction"], batch)
 
-    def evidence(self, pairs: ProbPairs, batch: Batch) -> jax.Array:
+    def evidence(self, pairs: ProbPairs, batch: Batch) -> Float[jax.Array, " sessions"]:
         """Over examination and attraction, both drawn at every rank."""
         return examination_evidence(pairs["attraction"], pairs["examination"], batch)

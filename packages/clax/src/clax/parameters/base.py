@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from ir_shared.console import UserError
+from jaxtyping import Float
 
 from clax.batch import Batch
 
@@ -29,7 +30,7 @@ class Parameter(Protocol):
         """Fresh weights."""
         ...
 
-    def logits(self, params: Params, batch: Batch) -> jax.Array:
+    def logits(self, params: Params, batch: Batch) -> Float[jax.Array, "sessions ranks"]:
         """One logit for each rank, [B, P]."""
         ...
 

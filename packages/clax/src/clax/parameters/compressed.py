@@ -8,7 +8,9 @@ from typing import ClassVar, Literal
 import jax
 import jax.numpy as jnp
 from ir_shared.console import UserError
+from jaxtyping import Float, Int
 
+from clax.arrays import Array
 from clax.batch import Batch
 from clax.parameters.base import Params, baseline, check_range
 from clax.parameters.priors import L2, Prior
@@ -48,7 +50,7 @@ class HashedTable(Tabular):
         """``ceil(num_pairs / ratio)``."""
         return max(1, int(-(-self.num_pairs // self.ratio)))
 
-    def index(self, batch: Batch) -> jax.Array:
+    def index(self, batch: Batch) -> Int[Array, "sessions ranks"]:
         """The pair's row."""
         return jnp.asarray(_mix(batch.pair_ids, self.seed) % jnp.uint32(self.rows), jnp.int32)
 
@@ -56,23 +58,23 @@ class HashedTable(Tabular):
         """Baseline 1, deviations from N(0, 1e-5)."""
         return {"baseline": baseline(), "rows": _NOISE * jax.random.normal(key, (self.rows,))}
 
-    def logits(self, params: Params, batch: Batch) -> jax.Array:
+    def logits(self, params: Params, batch: Batch) -> Float[jax.Array, "sessions ranks"]:
         """Baseline plus the (signed) deviation of the pair's row, [B, P]."""
         deviation = params["rows"][self.index(batch)]
         if self.signed:
             deviation = jnp.where(_mix(batch.pair_ids, self.seed + 1) >> 31, -deviation, deviation)
         return params["baseline"] + deviation  # type: ignore[no-any-return]
 
-    def row_logits(self, params: Params) -> jax.Array:
+    def row_logits(self, params: Params) -> Float[jax.Array, " rows"]:
         """Baseline plus deviations, [rows]."""
         return params["baseline"] + params["rows"]  # type: ignore[no-any-return]
 
-    def from_row_logits(self, logits: jax.Array) -> Params:
+    def from_row_logits(self, logits: Array) -> Params:
         """The weights with these logits and a baseline of 0."""
         rows = jnp.asarray(logits, jnp.result_type(float))
         return {"baseline": jnp.zeros((), rows.dtype), "rows": rows}
 
-    def penalty(self, params: Params) -> jax.Array:
+    def penalty(self, params: Params) -> Float[jax.Array, ""]:
         """The negative log prior; L2 pulls towards the baseline."""
         return self.prior.penalty(params["rows"]) if isinstance(self.prior, L2) else super().penalty(params)
 
@@ -114,14 +116,14 @@ class QRTable:
         quotient = _NOISE * jax.random.normal(key, (self.quotients,))
         return {"baseline": baseline(), "quotient": quotient, "remainder": remainder}
 
-    def logits(self, params: Params, batch: Batch) -> jax.Array:
+    def logits(self, params: Params, batch: Batch) -> Float[jax.Array, "sessions ranks"]:
         """Baseline plus the combined entries, [B, P]."""
         quotient = params["quotient"][batch.pair_ids % self.quotients]
         remainder = params["remainder"][batch.pair_ids // self.quotients]
         both = quotient * remainder if self.combine == "product" else quotient + remainder
         return params["baseline"] + both  # type: ignore[no-any-return]
 
-    def penalty(self, params: Params) -> jax.Array:
+    def penalty(self, params: Params) -> Float[jax.Array, ""]:
         """The negative log prior."""
         return jnp.zeros(()) if self.prior is None else self.prior.penalty(params["quotient"])
 
@@ -135,7 +137,7 @@ def _check_ratio(ratio: float) -> None:
         raise UserError(f"ratio {ratio}: a smaller table has at least 1 pair per row")
 
 
-def _mix(ids: jax.Array, seed: int) -> jax.Array:
+def _mix(ids: Array, seed: int) -> jax.Array:
     """A 32-bit integer hash (xor-shift and multiply, twice), with full avalanche; uint32, the shape of ids."""
     x = jnp.asarray(ids).astype(jnp.uint32) ^ jnp.uint32((seed * 0x9E3779B9 + 0x85EBCA6B) & 0xFFFFFFFF)
     for multiplier in (0x7FEB352D, 0x846CA68B):

@@ -10,7 +10,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from ir_shared.console import UserError, missing_extra
+from jaxtyping import Float
 
+from clax.arrays import Array
 from clax.batch import Batch
 from clax.parameters.base import Params, check_features
 from clax.parameters.networks import Source
@@ -49,7 +51,7 @@ class FlaxParam:
         _refuse_state(variables)
         return params
 
-    def logits(self, params: Params, batch: Batch) -> jax.Array:
+    def logits(self, params: Params, batch: Batch) -> Float[jax.Array, "sessions ranks"]:
         """[B, P]."""
         x = getattr(batch, self.source)
         out = self.module.apply({"params": params}, x) if self._is_linen() else _nnx_apply(self.module, params, x)
@@ -79,7 +81,7 @@ class FunctionParam:
         """Calls the first function."""
         return self.initialise(key)
 
-    def logits(self, params: Params, batch: Batch) -> jax.Array:
+    def logits(self, params: Params, batch: Batch) -> Float[jax.Array, "sessions ranks"]:
         """Calls the second function."""
         return self.function(params, batch)
 
@@ -108,7 +110,7 @@ def _nnx_structure(factory: Callable[..., Any]) -> tuple[Any, Any]:
     return structure, weights
 
 
-def _nnx_apply(factory: Callable[..., Any], params: Params, x: jax.Array) -> Any:
+def _nnx_apply(factory: Callable[..., Any], params: Params, x: Array) -> Any:
     nnx = _flax("nnx")
     structure, weights = _nnx_structure(factory)
     filled = jax.tree.map(lambda leaf: leaf, weights)

@@ -7,7 +7,9 @@ from typing import Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
+from clax.arrays import Array
 from clax.batch import Batch
 from clax.parameters.base import Parameter, Params, check_features, check_parameter, parameter_penalty
 from clax.parameters.priors import L2
@@ -35,7 +37,7 @@ class _Network:
     prior: L2 | None = None
     precision: Precision = "float32"
 
-    def penalty(self, params: Params) -> jax.Array:
+    def penalty(self, params: Params) -> Float[jax.Array, ""]:
         """The negative log prior of the kernels."""
         if self.prior is None:
             return jnp.zeros(())
@@ -46,14 +48,14 @@ class _Network:
         """The column must exist, have the right width and be finite."""
         check_features(batch, self.source, self.features)
 
-    def _dense(self, params: Params, x: jax.Array) -> jax.Array:
+    def _dense(self, params: Params, x: Array) -> jax.Array:
         if self.precision == "float32":
             return x @ params["kernel"] + params["bias"]  # type: ignore[no-any-return]
         kernel = params["kernel"].astype(jnp.bfloat16)
         product = jnp.matmul(x.astype(jnp.bfloat16), kernel, preferred_element_type=jnp.float32)
         return product + params["bias"]  # type: ignore[no-any-return]
 
-    def _block(self, params: Params, x: jax.Array) -> jax.Array:
+    def _block(self, params: Params, x: Array) -> jax.Array:
         return jax.nn.elu(_norm(params["norm"], self._dense(params["dense"], x)))
 
 
@@ -65,7 +67,7 @@ class Linear(_Network):
         """LeCun-normal kernel, zero bias."""
         return {"norm": _norm_init(self.features), "out": _dense_init(key, self.features, 1)}
 
-    def logits(self, params: Params, batch: Batch) -> jax.Array:
+    def logits(self, params: Params, batch: Batch) -> Float[jax.Array, "sessions ranks"]:
         """[B, P]."""
         return self._dense(params["out"], _norm(params["norm"], getattr(batch, self.source)))[..., 0]
 
@@ -90,7 +92,7 @@ class MLP(_Network):
             "out": _dense_init(keys[1], last, 1),
         }
 
-    def logits(self, params: Params, batch: Batch) -> jax.Array:
+    def logits(self, params: Params, batch: Batch) -> Float[jax.Array, "sessions ranks"]:
         """[B, P]."""
         x = _norm(params["norm"], getattr(batch, self.source))
         for layer in range(len(self.hidden)):
@@ -124,7 +126,7 @@ class DeepCross(_Network):
             "out": _dense_init(out, last + (self.features if self.parallel else 0), 1),
         }
 
-    def logits(self, params: Params, batch: Batch) -> jax.Array:
+    def logits(self, params: Params, batch: Batch) -> Float[jax.Array, "sessions ranks"]:
         """[B, P]."""
         start = x = _norm(params["norm"], getattr(batch, self.source))
         for layer in range(self.cross_layers):
@@ -151,12 +153,12 @@ class Sum:
         keys = jax.random.split(key, len(self.terms))
         return {str(i): term.init(k) for i, (term, k) in enumerate(zip(self.terms, keys, strict=True))}
 
-    def logits(self, params: Params, batch: Batch) -> jax.Array:
+    def logits(self, params: Params, batch: Batch) -> Float[jax.Array, "sessions ranks"]:
         """[B, P]."""
         parts = [term.logits(params[str(i)], batch) for i, term in enumerate(self.terms)]
         return sum(parts[1:], start=parts[0])
 
-    def penalty(self, params: Params) -> jax.Array:
+    def penalty(self, params: Params) -> Float[jax.Array, ""]:
         """The terms' penalties together."""
         parts = [parameter_penalty(term, params[str(i)]) for i, term in enumerate(self.terms)]
         return sum(parts, start=jnp.zeros(()))
@@ -184,7 +186,7 @@ def _deep_init(key: jax.Array, inputs: int, hidden: tuple[int, ...]) -> Params:
     }
 
 
-def _norm(params: Params, x: jax.Array) -> jax.Array:
+def _norm(params: Params, x: Array) -> jax.Array:
     """Layer normalisation over the last axis."""
     mean = x.mean(-1, keepdims=True)
     variance = jnp.square(x - mean).mean(-1, keepdims=True)

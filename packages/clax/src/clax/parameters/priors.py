@@ -8,6 +8,7 @@ from typing import TypeAlias
 import jax
 import jax.numpy as jnp
 from ir_shared.console import UserError
+from jaxtyping import Float
 
 from clax.logprob import log_bernoulli
 
@@ -33,7 +34,7 @@ class PseudoCounts:
         if min(self.successes, self.failures) < 0:
             raise UserError(f"pseudo-counts {self.successes} and {self.failures}: neither may be negative")
 
-    def penalty(self, logits: jax.Array) -> jax.Array:
+    def penalty(self, logits: Float[jax.Array, "*shape"]) -> Float[jax.Array, ""]:
         """The negative log density, up to a constant, summed over all probabilities."""
         pair = log_bernoulli(logits)
         return -(self.successes * pair.yes + self.failures * pair.no).sum()
@@ -49,7 +50,7 @@ class L2:
 
     strength: float
 
-    def penalty(self, values: jax.Array) -> jax.Array:
+    def penalty(self, values: Float[jax.Array, "*shape"]) -> Float[jax.Array, ""]:
         """Half the strength times the sum of squares."""
         return 0.5 * self.strength * jnp.sum(jnp.square(values))
 

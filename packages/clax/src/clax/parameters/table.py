@@ -10,7 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from ir_shared.console import UserError
+from jaxtyping import Float, Float64, Int
 
+from clax.arrays import Array, FloatArray
 from clax.batch import Batch, last_click_positions
 from clax.logprob import log_bernoulli
 from clax.parameters.base import Params, baseline, check_features, check_range
@@ -47,18 +49,18 @@ class Tabular(ABC):
         """How many rows."""
 
     @abstractmethod
-    def index(self, batch: Batch) -> jax.Array:
+    def index(self, batch: Batch) -> Int[Array, "sessions ranks"]:
         """The row of every rank, int [B, P]."""
 
     def init(self, key: jax.Array) -> Params:  # noqa: ARG002 - the protocol's signature
         """All rows at the baseline."""
         return {"rows": baseline(self.rows)}
 
-    def logits(self, params: Params, batch: Batch) -> jax.Array:
+    def logits(self, params: Params, batch: Batch) -> Float[jax.Array, "sessions ranks"]:
         """The rows' logits, [B, P]."""
         return self.row_logits(params)[self.index(batch)]
 
-    def row_logits(self, params: Params) -> jax.Array:
+    def row_logits(self, params: Params) -> Float[jax.Array, " rows"]:
         """All logits, [rows]."""
         return params["rows"]  # type: ignore[no-any-return]
 
@@ -66,7 +68,7 @@ class Tabular(ABC):
         """The weights under which :meth:`row_logits` are these, in the default float type."""
         return {"rows": jnp.asarray(logits, jnp.result_type(float))}
 
-    def penalty(self, params: Params) -> jax.Array:
+    def penalty(self, params: Params) -> Float[jax.Array, ""]:
         """The negative log prior of all rows but padding's."""
         if self.prior is None:
             return jnp.zeros(())
@@ -85,7 +87,7 @@ class GlobalParam(Tabular):
         """One."""
         return 1
 
-    def index(self, batch: Batch) -> jax.Array:
+    def index(self, batch: Batch) -> Int[Array, "sessions ranks"]:
         """Row 0 everywhere."""
         return jnp.zeros(batch.pair_ids.shape, jnp.int32)
 
@@ -93,7 +95,7 @@ class GlobalParam(Tabular):
         """A draw from N(0, 0.5²)."""
         return {"rows": 0.5 * jax.random.normal(key, (1,))}
 
-    def logits(self, params: Params, batch: Batch) -> jax.Array:
+    def logits(self, params: Params, batch: Batch) -> Float[jax.Array, "sessions ranks"]:
         """The one logit, [B, P]; broadcast, which is cheaper than a look-up."""
         return jnp.broadcast_to(params["rows"][0], batch.pair_ids.shape)
 
@@ -110,7 +112,7 @@ class PositionParam(Tabular):
         """One per position and one for padding."""
         return self.max_positions + 1
 
-    def index(self, batch: Batch) -> jax.Array:
+    def index(self, batch: Batch) -> Int[Array, "sessions ranks"]:
         """The position."""
         return batch.positions  # type: ignore[no-any-return]
 
@@ -134,7 +136,7 @@ class Table(Tabular):
         """One per pair and one for padding."""
         return self.num_pairs + 1
 
-    def index(self, batch: Batch) -> jax.Array:
+    def index(self, batch: Batch) -> Int[Array, "sessions ranks"]:
         """The pair's number."""
         return batch.pair_ids  # type: ignore[no-any-return]
 
@@ -142,11 +144,11 @@ class Table(Tabular):
         """Baseline 1, deviations from N(0, 1e-5)."""
         return {"baseline": baseline(), "pair_rows": _NOISE * jax.random.normal(key, (self.rows,))}
 
-    def logits(self, params: Params, batch: Batch) -> jax.Array:
+    def logits(self, params: Params, batch: Batch) -> Float[jax.Array, "sessions ranks"]:
         """Baseline plus the pair's deviation, [B, P]; the whole table is never copied."""
         return params["baseline"] + params["pair_rows"][batch.pair_ids]  # type: ignore[no-any-return]
 
-    def row_logits(self, params: Params) -> jax.Array:
+    def row_logits(self, params: Params) -> Float[jax.Array, " rows"]:
         """Baseline plus deviations, [rows]."""
         return params["baseline"] + params["pair_rows"]  # type: ignore[no-any-return]
 
@@ -155,7 +157,7 @@ class Table(Tabular):
         rows = jnp.asarray(logits, jnp.result_type(float))
         return {"baseline": jnp.zeros((), rows.dtype), "pair_rows": rows}
 
-    def penalty(self, params: Params) -> jax.Array:
+    def penalty(self, params: Params) -> Float[jax.Array, ""]:
         """The negative log prior; L2 pulls towards the baseline, pseudo-counts act on the probabilities."""
         if isinstance(self.prior, L2):
             return self.prior.penalty(params["pair_rows"][1:])
@@ -187,11 +189,11 @@ class PairPositionTable(Tabular):
         """One per pair and position, with padding's."""
         return (self.num_pairs + 1) * (self.max_positions + 1)
 
-    def index(self, batch: Batch) -> jax.Array:
+    def index(self, batch: Batch) -> Int[Array, "sessions ranks"]:
         """Row ``pair * (max_positions + 1) + position``."""
         return batch.pair_ids * (self.max_positions + 1) + batch.positions  # type: ignore[no-any-return]
 
-    def over_positions(self, params: Params, batch: Batch) -> jax.Array:
+    def over_positions(self, params: Params, batch: Batch) -> Float[jax.Array, "sessions ranks"]:
         """The pair's logit averaged over positions 1..max_positions, [B, P]."""
         return params["rows"].reshape(self.num_pairs + 1, -1)[:, 1:].mean(1)[batch.pair_ids]  # type: ignore[no-any-return]
 
@@ -214,15 +216,15 @@ class BrowsingTable(Tabular):
         """(max_positions + 1)², most of the upper triangle unused."""
         return (self.max_positions + 1) ** 2
 
-    def index(self, batch: Batch) -> jax.Array:
+    def index(self, batch: Batch) -> Int[Array, "sessions ranks"]:
         """Row ``k * (max_positions + 1) + l``."""
         return batch.positions * (self.max_positions + 1) + last_click_positions(batch)  # type: ignore[no-any-return]
 
-    def matrix(self, params: Params) -> jax.Array:
+    def matrix(self, params: Params) -> Float[jax.Array, "positions last_clicks"]:
         """The logits as [k, l]."""
         return params["rows"].reshape(self.max_positions + 1, self.max_positions + 1)  # type: ignore[no-any-return]
 
-    def penalty(self, params: Params) -> jax.Array:
+    def penalty(self, params: Params) -> Float[jax.Array, ""]:
         """The negative log prior of the cells with 0 <= l < k."""
         if self.prior is None:
             return jnp.zeros(())
@@ -252,7 +254,7 @@ class ColumnTable(Tabular):
         """One per value."""
         return self.size
 
-    def index(self, batch: Batch) -> jax.Array:
+    def index(self, batch: Batch) -> Int[Array, "sessions ranks"]:
         """The column's value."""
         return batch.bias_features[..., self.column].astype(jnp.int32)  # type: ignore[no-any-return]
 
@@ -267,6 +269,6 @@ class ColumnTable(Tabular):
             raise UserError(f"column {self.column} of bias_features holds {wrong[0]:g}, not one of 0..{self.size - 1}")
 
 
-def row_probabilities(parameter: Tabular, params: Params) -> np.ndarray:
+def row_probabilities(parameter: Tabular, params: Params) -> Float64[FloatArray, " rows"]:
     """All rows' probabilities as float64 [rows], on the host."""
     return np.exp(np.asarray(log_bernoulli(parameter.row_logits(params)).yes, np.float64))
