@@ -21,6 +21,7 @@ from ir_shared.reproduce.results import Result
 __all__ = ["Event", "measure_all"]
 
 _LOG_LINES = 20
+_AWAKE_S = 0.2
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -57,7 +58,7 @@ def measure_all(tasks: Sequence[Task], jobs: int) -> Iterator[Event]:
             while waiting and len(workers) < jobs:
                 workers.append(_Worker(_next_package(waiting, workers), _environment(waiting[0].scale, jobs), inbox))
                 yield from _give_next(workers[-1], waiting)
-            worker, message = inbox.get()
+            worker, message = _receive(inbox)
             task = worker.task
             if message is None:
                 workers.remove(worker)
@@ -71,6 +72,21 @@ def measure_all(tasks: Sequence[Task], jobs: int) -> Iterator[Event]:
     finally:
         for worker in workers:
             worker.kill()
+
+
+def _receive(
+    inbox: queue.SimpleQueue[tuple[_Worker, dict[str, Any] | None]],
+) -> tuple[_Worker, dict[str, Any] | None]:
+    """Waits for a message, and awakes now and then.
+
+    Libraries that claims import (Polars, for one) handle SIGINT so that a wait is taken up again after it: a wait
+    without an end would keep Ctrl-C from Python until the next message.
+    """
+    while True:
+        try:
+            return inbox.get(timeout=_AWAKE_S)
+        except queue.Empty:
+            continue
 
 
 def _next_package(waiting: Sequence[Task], workers: Sequence[_Worker]) -> str:
