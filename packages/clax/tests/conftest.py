@@ -9,30 +9,15 @@ import os
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false"
 
 import functools
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import jax
 import numpy as np
 import pytest
-from beartype import BeartypeConf, beartype
-from jaxtyping import install_import_hook
+from ir_shared.testing import check_shapes
 
-SOURCES = Path(__file__).parents[1] / "src"
-
-
-def annotated_modules():
-    """The modules whose arrays have shapes for types."""
-    files = [file for file in SOURCES.rglob("*.py") if "from jaxtyping import" in file.read_text(encoding="utf-8")]
-    return [".".join(file.relative_to(SOURCES).with_suffix("").parts) for file in files]
-
-
-# Before the first import: in tests, shapes and types of arrays are checked at every call. An int will do for a float,
-# as PEP 484 has it; the hook takes its checker by name, so this one is given a module.
-sys.modules["checker"] = ModuleType("checker")
-sys.modules["checker"].check = beartype(conf=BeartypeConf(is_pep484_tower=True))
-install_import_hook(annotated_modules(), "checker.check")
+# Before the first import of the package.
+check_shapes(Path(__file__).parents[1] / "src")
 
 jax.config.update("jax_disable_most_optimizations", True)
 

@@ -2,57 +2,26 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import polars as pl
 import pytest
-from beartype import BeartypeConf, beartype
-from ir_shared.console import run_app
-from jaxtyping import install_import_hook
+from ir_shared.testing import Outcome, call, check_shapes
 
-SOURCES = Path(__file__).parents[1] / "src"
-
-
-def annotated_modules() -> list[str]:
-    """The modules whose arrays have shapes for types."""
-    files = [file for file in SOURCES.rglob("*.py") if "from jaxtyping import" in file.read_text(encoding="utf-8")]
-    return [".".join(file.relative_to(SOURCES).with_suffix("").parts) for file in files]
-
-
-# Before the first import: in tests, shapes and types of arrays are checked at every call. An int will do for a float,
-# as PEP 484 has it; the hook takes its checker by name, so this one is given a module.
-sys.modules["checker"] = ModuleType("checker")
-sys.modules["checker"].check = beartype(conf=BeartypeConf(is_pep484_tower=True))  # type: ignore[attr-defined]
-install_import_hook(annotated_modules(), "checker.check")
+# Before the first import of the package.
+check_shapes(Path(__file__).parents[1] / "src")
 
 from twotower_ident.cells import CellTable  # noqa: E402
 from twotower_ident.cli import app  # noqa: E402
-
-
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture
 def cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
     """Runs the command line as a shell would see it: exit code, stdout, stderr."""
 
-    def run(*argv: object) -> Outcome:
-        with warnings.catch_warnings(), pytest.raises(SystemExit) as stop:
-            run_app(app, [str(argument) for argument in argv])
-        printed = capsys.readouterr()
-        return Outcome(int(stop.value.code or 0), printed.out, printed.err)
-
-    return run
+    return lambda *arguments: call(app, arguments, capsys)
 
 
 @pytest.fixture(scope="session")

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from clax.cli import app
 from ir_shared.console import run_app
-
-
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
+from ir_shared.testing import Outcome, call
 
 
 @pytest.fixture
 def cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
     """Runs the command line as a shell would see it: exit code, stdout, stderr."""
 
-    def run(*argv: object) -> Outcome:
-        with warnings.catch_warnings(), pytest.raises(SystemExit) as stop:
-            run_app(app, [str(argument) for argument in argv])
-        printed = capsys.readouterr()
-        return Outcome(int(stop.value.code or 0), printed.out, printed.err)
-
-    return run
+    return lambda *arguments: call(app, arguments, capsys)
 
 
 @pytest.fixture(scope="session")
