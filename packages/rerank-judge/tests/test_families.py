@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from ir_shared.console import DataWarning, UserError
 from rerank_judge.families import Families
-from rerank_judge.toml_config import TomlFile
 
 GOOD = """\
 baselines = ["bm25"]
@@ -64,10 +63,3 @@ def test_names_without_a_counterpart_are_mentioned(tmp_path: Path) -> None:
     absent = "monot5-base, monot5-large, bm25-rank1"
     assert f"families: neither judge nor system is called {absent}; check the spelling" in texts
     assert "families: odd: in no family, counted as baseline" in texts
-
-
-def test_lines_are_found_in_arrays_of_tables_and_dotted_keys(tmp_path: Path) -> None:
-    file = TomlFile.read(write(tmp_path, '[[c]]\nname = "x"\n\n[[c]]\nname = "y"\na.b = 1\n[t.u]\nv = { w = 1 }\n'))
-    lines = {("c", 0, "name"): 2, ("c", 1, "name"): 5, ("c", 1, "a", "b"): 6, ("t", "u", "v", "w"): 8, ("c", 1): 4}
-    for where, line in lines.items():
-        assert str(file.error(where, "wrong")) == f"{file.path}:{line}: wrong"

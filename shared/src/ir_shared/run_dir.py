@@ -14,7 +14,7 @@ import platform
 import re
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -96,26 +96,39 @@ def read_json(path: str | Path) -> Any:
         raise UserError(f"{path}:{error.lineno}: not JSON ({error.msg})") from error
 
 
-def to_jsonable(value: object) -> Any:
-    """Turns dataclasses, numpy values, paths, sets and mappings into what ``json`` writes; NaN and ±inf into None."""
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def to_jsonable(value: object, *, number: Callable[[float], object] = _finite) -> Any:
+    """Turns dataclasses, numpy values, paths, sets and mappings into what ``json`` writes.
+
+    Args:
+        value: the value.
+        number: what a float becomes; NaN and ±inf, for which JSON has no word, become None by default.
+    """
+
+    def inside(item: object) -> Any:
+        return to_jsonable(item, number=number)
+
     if hasattr(value, "to_json"):
-        return to_jsonable(value.to_json())
+        return inside(value.to_json())
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: to_jsonable(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: inside(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): to_jsonable(item) for key, item in value.items()}
+        return {str(key): inside(item) for key, item in value.items()}
     if isinstance(value, (set, frozenset)):
-        return sorted(to_jsonable(item) for item in value)
+        return sorted(inside(item) for item in value)
     if hasattr(value, "tolist"):  # numpy arrays and scalars, without importing numpy
-        return to_jsonable(value.tolist())
+        return inside(value.tolist())
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        return number(value)
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, Path):
         return value.as_posix()
     if isinstance(value, Iterable):
-        return [to_jsonable(item) for item in value]
+        return [inside(item) for item in value]
     return str(value)
 
 

@@ -21,8 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ir_shared.console import DataWarning, UserError
-
-from rerank_judge.toml_config import TomlFile
+from ir_shared.toml_config import TomlFile
 
 __all__ = ["BASELINE", "Families"]
 

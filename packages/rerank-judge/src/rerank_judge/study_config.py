@@ -37,6 +37,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from ir_shared.console import UserError
+from ir_shared.toml_config import TomlFile
 
 from rerank_judge.calibration import parse_target
 from rerank_judge.families import Families
@@ -44,7 +45,6 @@ from rerank_judge.grids import ThresholdGrid
 from rerank_judge.holes import Holes
 from rerank_judge.labeling import OnMissing, Scale
 from rerank_judge.metrics import DEFAULT_METRICS, parse_metric
-from rerank_judge.toml_config import TomlFile
 
 __all__ = ["BiasConfig", "CollectionConfig", "StudyConfig", "TransferConfig"]
 

@@ -12,14 +12,10 @@ __all__ = ["plain"]
 
 def plain(value: object) -> Any:
     """What ``json`` writes, with ``"inf"`` and ``"-inf"`` for infinities and None for NaN."""
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    if isinstance(value, float) and math.isinf(value):
+    return to_jsonable(value, number=_in_words)
+
+
+def _in_words(value: float) -> float | str | None:
+    if math.isinf(value):
         return "inf" if value > 0 else "-inf"
-    if hasattr(value, "__dataclass_fields__") and not hasattr(value, "to_json"):
-        return {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}
-    return to_jsonable(value)
+    return None if math.isnan(value) else value

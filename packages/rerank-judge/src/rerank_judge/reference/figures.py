@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 
 from ir_shared.console import UserError
+from ir_shared.toml_config import TomlFile
 
 __all__ = ["Figures", "Published", "read_reference"]
+
+_PUBLISHED = Path(__file__).with_name("deep_learning.toml")
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,7 @@ def read_reference(path: str | Path) -> dict[str, Published]:
     Raises:
         UserError: the file is missing, no TOML, or holds an unknown key.
     """
-    file = resources.files("rerank_judge.reference") / "deep_learning.toml" if str(path) == "published" else Path(path)
-    try:
-        document = tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"{path}: not TOML ({error})") from error
+    document = TomlFile.read(_PUBLISHED if str(path) == "published" else path).document
     try:
         return {name: _published(table) for name, table in document.items()}
     except (AttributeError, TypeError, ValueError) as error:
